@@ -1,0 +1,50 @@
+/* aggregate.h: the declared reducers (mr.sum, mr.count, …), folded in C over encoded values.
+ *
+ * An `agg` is a parsed declaration. A state is agg_state_size bytes of the caller's memory, aligned to
+ * 8, between agg_init and agg_drop; it may own heap memory. `add` folds one raw (emitted) value, `merge`
+ * folds what agg_partial wrote in another state, so combine → run → reduce is add… partial, merge…, finish.
+ * Order of calls is the order of values, and every result is a function of that order alone.
+ *
+ * A declaration is an encoded value (what scripts/mr.lua makes of mr.sum and so on):
+ *   "sum" | "count" | "min" | "max" | "mean" | "first" | "last" | "list" | "distinct"
+ *   { agg = "top", n = 10, by = true|nil }      by: values arrive as the array { rank, value }; order is
+ *                                               rank (as keys order) descending, ties: earlier first
+ *   { agg = "approx_distinct", error = 0.01 }   HyperLogLog with 64-bit XXH3 (Flajolet et al. 2007; Heule et al. 2013 sparse start optional)
+ *   { agg = "quantiles", at = { 0.5, 0.95 } }   a deterministic mergeable sketch (exact while small), relative rank error ≤ 1 %
+ *   { agg = "all", of = { n = "count", bytes = "sum" } }   values are tables; `count` counts every value, the
+ *                                               others take the field of their own name, absent fields are skipped
+ * Results: sum keeps integers while all are integers (overflow becomes a float); of none: 0. min/max order as keys do, over any key-able
+ * value. mean is a float. list is an array in order; distinct an array in key order; top an array of values; quantiles an array of floats (or ints as they came) beside `at`. */
+#ifndef LMR_DATA_AGGREGATE_H
+#define LMR_DATA_AGGREGATE_H
+
+#include "data/codec.h"
+
+struct agg;
+
+/* ST_USAGE with a message when the declaration is none. agg_free accepts NULL. */
+enum status agg_parse(struct slice declaration, struct agg **out, struct err *e);
+void agg_free(struct agg *a);
+const char *agg_name(const struct agg *a);
+size_t agg_state_size(const struct agg *a);
+void agg_init(const struct agg *a, void *state);
+/* Folds a raw value. A value of a wrong type is ST_SCRIPT with a message ("sum needs a number, got a string"). */
+enum status agg_add(const struct agg *a, void *state, struct slice value, struct err *e);
+/* Folds a partial; ST_CORRUPT when it is none of ours. */
+enum status agg_merge(const struct agg *a, void *state, struct slice partial, struct err *e);
+/* Encoded size of the state beyond agg_state_size, in bytes, a function of the values folded alone (not of malloc): what the
+ * sort buffer's budget is charged with. */
+size_t agg_weight(const struct agg *a, const void *state);
+enum status agg_partial(const struct agg *a, const void *state, struct buf *out);
+enum status agg_finish(const struct agg *a, const void *state, struct buf *out, struct err *e);
+void agg_drop(const struct agg *a, void *state);
+/* True when the aggregate is the plain sum or count whose state starts as struct agg_number, so that the
+ * collector can add small integers without a call. */
+struct agg_number {
+    int64_t i;
+    double f;
+    uint8_t is_float;
+};
+bool agg_is_sum(const struct agg *a);
+
+#endif

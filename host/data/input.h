@@ -1,0 +1,114 @@
+/* input.h: from names on a command line to records.
+ *
+ * inputs_expand turns names into files; splits_plan cuts files into splits; a reader turns a split into records. All of it is a function of
+ * names, sizes and options alone, so that a plan made twice is the same. */
+#ifndef LMR_DATA_INPUT_H
+#define LMR_DATA_INPUT_H
+
+#include "base/arena.h"
+#include "data/codec.h"
+
+enum input_format { IN_TEXT, IN_JSONL, IN_CSV, IN_TSV, IN_WHOLE, IN_FIXED, IN_LUA, IN_PAIRS };
+
+enum { MAX_RECORD_DEFAULT = 64 * 1024 * 1024 };
+
+/* How one input is read: from a format's name or { format=, separator=, quote=, header=, columns={…}, types={…}, multiline=, record_size=, max_record= }.
+ *   text: lines, LF or CRLF (cut off); key = byte offset, value = line.
+ *   jsonl: value = the decoded value; blank lines are skipped.
+ *   csv, tsv: RFC 4180 with `separator`; header = true by default: value = a map of column → string; header = false: columns from
+ *     `columns`, or an array of strings. types = { price = "number", n = "integer" }: converted, a field that does not convert is a bad record.
+ *     Rows with more or fewer fields than the header are bad records.
+ *   whole: one record a file, key = the path, value = its bytes. fixed: records of record_size bytes; a short last one is a bad record.
+ *   lua: a reader in Lua (the script room reads it; here it only plans its splits). pairs: a pair run of the step before. */
+struct input_spec {
+    enum input_format format;
+    char separator, quote;
+    bool header, multiline;
+    bool lua_resumable; /* a Lua reader with save and restore: its files may be cut */
+    uint32_t record_size;
+    uint64_t max_record; /* a longer record is ST_BAD_RECORD; the reader goes on at the next one */
+    struct slice columns, types; /* encoded, owned copies (arena of the caller) */
+};
+
+/* `description` VAL_NULL: text. Copies what it keeps into `a`. ST_USAGE when wrong. */
+enum status input_spec_parse(struct slice description, struct arena *a, struct input_spec *spec, struct err *e);
+
+/* One name as given: `input` is the index of its entry in the job (or 0) and comes back in each file and part. */
+struct input_name {
+    const char *path; /* file, directory, glob, @list; "-" is resolved by the caller (spool) beforehand */
+    uint32_t input;
+};
+
+struct input_file {
+    const char *path; /* in the arena */
+    uint64_t size;    /* bytes on disk */
+    int64_t mtime;    /* nanoseconds */
+    uint32_t input;
+};
+
+struct input_files {
+    struct input_file *files; /* in the arena */
+    size_t count;
+};
+
+/* Names → files, in the order of the names; inside a directory or glob, bytewise by path. Directories recursively, hidden and `_` names
+ * skipped (not when named outright). @list: one name a line ('#' comments and blank lines skipped; relative to the working directory), a list in a list is an error. A name given twice is read twice.
+ * ST_USAGE with a message that names what is missing, unreadable, matches nothing (glob, empty directory), or is no regular file (a FIFO or device may not be an input: say "use - or spool"). */
+enum status inputs_expand(const struct input_name *names, size_t count, struct arena *a,
+                          struct input_files *out, struct err *e);
+
+/* What one map task reads: pieces of files, in order. */
+struct split_part {
+    const char *path;
+    uint64_t from, to;  /* bytes of the file as it is on disk; records that START in [from, to) belong to the part. Whole (uncut) files: 0, UINT64_MAX is never used: to = size */
+    uint64_t size;      /* of the whole file, as planned: a file that has another size when read is ST_CORRUPT ("changed since the plan") */
+    uint32_t input;
+};
+
+struct split {
+    struct split_part *parts; /* in the arena */
+    size_t count;
+    uint64_t bytes;
+};
+
+struct splits {
+    struct split *splits; /* in the arena */
+    size_t count;
+};
+
+/* Cuts and combines: a cuttable file above split_size into even pieces of at most split_size (n = ceil(size / split_size));
+ * smaller and uncuttable ones (compressed, whole, multiline csv, Lua readers without save/restore) are combined, in order, into splits of at most split_size, at most 4096 files
+ * each; parts of different `input` may share a split. Pair runs are cut at block boundaries only: one part a file here. Empty files give no split. */
+enum status splits_plan(const struct input_files *files, const struct input_spec *specs, uint64_t split_size,
+                        struct arena *a, struct splits *out, struct err *e);
+
+/* Compression by ending: .gz .zst .lz4 .bz2 .xz (".gzip", ".zstd", ".lzma" are not). */
+bool input_is_compressed(const char *path);
+
+/* A record. For IN_TEXT, IN_WHOLE, IN_FIXED `value` is raw bytes and is_raw is true; else it is an encoded value. IN_PAIRS: `key` is an encoded key.
+ * Slices are valid until the next call. */
+struct record {
+    uint64_t offset;  /* where it starts in the (uncompressed) file: the key of text records */
+    uint64_t number;  /* in this part, from 0 */
+    bool is_raw;
+    bool has_key;
+    struct slice key;   /* IN_PAIRS: encoded key; IN_WHOLE: the path, raw */
+    struct slice value;
+    struct slice raw;   /* the record's own bytes, as they stand in the file (for quarantine and messages) */
+};
+
+struct reader;
+
+/* Opens one part. Specs is the job's table; part->input picks. ST_CORRUPT when the file changed since the plan; ST_USAGE never. */
+enum status reader_open(const struct split_part *part, const struct input_spec *spec, struct reader **out, struct err *e);
+/* ST_OK, ST_END, or: ST_BAD_RECORD (err has file, offset, record, message; the reader stands after the bad record and can go on),
+ * ST_CORRUPT (a cut or broken compressed stream), ST_CRASH (I/O). A missing final newline is no error. Invalid UTF-8 and NUL bytes pass in text. */
+enum status reader_next(struct reader *r, struct record *rec, struct err *e);
+/* Bytes of the file on disk taken in so far: progress. */
+uint64_t reader_position(const struct reader *r);
+void reader_close(struct reader *r);
+
+/* Copies standard input (or any descriptor) into `path` until it ends; bytes are counted. Not fsynced unless durable. */
+enum status input_spool(int fd, const char *path, bool durable, uint64_t *bytes, struct err *e);
+
+#endif
