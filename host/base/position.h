@@ -1,0 +1,41 @@
+/* position.h: the page a worker shares with the driver.
+ *
+ * The worker keeps in it where it stands, with plain stores; the driver (which made it, in a memfd) reads
+ * it at any time, also after the worker has died: so the culprit of a crash, a hang or a memory blow-up is known without
+ * search. One worker, one page, one writing thread for all but `heartbeat`. Layout is fixed: both sides are the same
+ * binary, and the version is checked in the hello message. */
+#ifndef LMR_BASE_POSITION_H
+#define LMR_BASE_POSITION_H
+
+#include "base/status.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+enum position_phase { POS_IDLE, POS_LOAD, POS_INIT, POS_MAP, POS_COMBINE, POS_SPILL, POS_REDUCE, POS_FINISH, POS_WRITE };
+
+enum { POSITION_STATUS_MAX = 256, POSITION_KEY_MAX = 256 };
+
+struct position {
+    _Atomic uint64_t heartbeat;    /* raised once a second (by the heartbeat thread) */
+    _Atomic uint64_t attempt_serial; /* as given in the assignment: which attempt the rest is about */
+    _Atomic uint32_t phase;        /* enum position_phase */
+    _Atomic uint32_t part;         /* index of the input part (map), of the partition (reduce) */
+    _Atomic uint64_t offset;       /* of the record being worked on, in its file */
+    _Atomic uint64_t record;       /* its number in the attempt; the group's in reduce */
+    _Atomic uint64_t bytes_in;     /* bytes of input taken in by this attempt */
+    _Atomic uint64_t pairs_out;
+    _Atomic uint64_t spills;
+    _Atomic uint64_t progress;     /* raised by mr.progress(); any change of these fields is progress */
+    _Atomic uint64_t script_memory;  /* bytes the Lua state holds */
+    char status[POSITION_STATUS_MAX]; /* mr.status(text), NUL-terminated, may be torn while written */
+    char key[POSITION_KEY_MAX];       /* reduce: printed start of the group's key, likewise */
+};
+
+static_assert(sizeof(struct position) <= 4096, "the position fits a page");
+
+/* Plain store and load of a field: relaxed, as the page is a report and orders nothing. */
+#define POSITION_SET(position, field, value) atomic_store_explicit(&(position)->field, (value), memory_order_relaxed)
+#define POSITION_GET(position, field) atomic_load_explicit(&(position)->field, memory_order_relaxed)
+
+#endif

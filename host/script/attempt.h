@@ -1,0 +1,67 @@
+/* attempt.h: the script room's door for a worker: one assignment in, one result out.
+ *
+ * script_attempt makes a FRESH Lua state, loads the job, does the work and closes the state. Everything the user's code does (errors, memory
+ * over the cap, endless loops past the deadline) comes back as a status with a filled `struct err`; only death of the
+ * process or a hang in C escapes, and the driver deals with those. It never prints.
+ *
+ * ASSIGNMENT: an encoded map (data/codec.h). Strings that are paths or keys are raw bytes. Common fields:
+ *   kind        "describe" | "side" | "sample" | "map" | "reduce" | "stop"
+ *   task        "map_0" (printed in messages; with step and round "2.7:map_0")      attempt  0, 1, …
+ *   serial      integer: stored in the page       step 1…      round 0 (no iteration) or 1…
+ *   job         path of the job file (absent for a one-liner)
+ *   one_liner   { map = code, reduce = code or reducer name | absent } (absent for a file)
+ *   args        array of strings: what stood after `--`
+ *   seed        the job's seed; math.random is seeded from it and the task id (text), never from the attempt
+ *   memory_limit  bytes for the Lua allocator; 0: none
+ *   deadline    seconds for the whole attempt, 0: none (arms the hook)
+ *   durable     fsync what is written
+ *   sides       { name = path of index file }           previous   absent, or { round =, counters = { group = { name = n } } }
+ * describe: + profile (name or path, absent: "production"), profile_text is looked up by the script room (compiled-in or file), set = array of "key=value" strings
+ *   RESULT: the description, see below.
+ * side: name, parts, inputs, key, index (path to write), pairs = bool     RESULT { records = n, bytes = n }  (no Lua is run)
+ * map: parts = [ { path, from, to, size, input } ]; pairs = true when they are pair runs of an earlier step or round;
+ *   inputs = [ { input = spec, tag = text|absent } ] (index: part.input)
+ *   partitions, sort_buffer, group_by, compress (of runs), boundaries = [ encoded keys ]|absent, run = path of the run file to write
+ *   partitions = 0: no run; part = path of the part file, output = spec (as for reduce)
+ *   side_prefix = path prefix for mr.output files ("…/map_0.0-" → "…/map_0.0-NAME")
+ * reduce: runs = [ paths ] in map-task order, partition, group_by, fan_in, temporary = path prefix; part = path of part file, output = spec; side_prefix
+ * sample: parts, inputs, pairs as for map (all splits' parts, in order), partitions, group_by, sample_records = n
+ *   RESULT { boundaries = [ encoded group keys ] }  partitions − 1 of them (fewer distinct keys than that: repeated ones are left out, and the list is shorter: the driver
+ *   then lowers the partitions of the step to boundaries + 1)
+ * stop: round, counters (of the round that ended), previous = counters of the one before | absent   RESULT { stop = bool }
+ *
+ * map and reduce RESULT: { counters = { group = { name = n } }, records_in, bytes_in, pairs_out (staged or written), bytes_out, spills, segments,
+ *   run = { bytes, checksum, pairs } | part = { records, bytes, raw_bytes, checksum }, groups (reduce),
+ *   side_outputs = [ { name, path, records, bytes, checksum } ], cpu_ns, script_memory_peak, warnings = [ text ] }
+ *   checksums are 16-digit hex strings.
+ *
+ * DESCRIPTION (made by scripts/job.lua from what the job file returned, validated there, unknown keys refused with a suggestion):
+ *   { job_name, job_dir,
+ *     inputs = [ { path, input = spec|absent, tag|absent, has_map = bool } ],       -- input_files of the job; may be empty
+ *     default_input = spec | absent,                        -- job.input: for inputs named on the command line, and entries without their own
+ *     output = spec | absent,
+ *     steps = [ { has_map, combine = declaration | "lua" | absent, reduce = declaration | "lua" | absent (identity), reducers | absent, has_partition,
+ *                 group_by (0), total_order = bool, iterate = { max_rounds, has_stop_when, reread = bool } | absent } ],
+ *     side_files = [ { name, path, input = spec, key | absent } ],
+ *     error_types = [ … ], split_size | absent, sort_buffer | absent, seed | absent, args = {…effective mr.args values…},
+ *     profile = { effective profile as plain data; functions appear as the string "function" }, warnings = [ text ] }
+ *   A declaration of "lua" cannot collide: declared reducers have other names.
+ */
+#ifndef LMR_SCRIPT_ATTEMPT_H
+#define LMR_SCRIPT_ATTEMPT_H
+
+#include "base/position.h"
+#include "data/codec.h"
+
+/* Runs one assignment. `result` gets the encoded result (appended) when ST_OK is returned. ST_USAGE: the job, profile or arguments are wrong
+ * (message with file:line). Otherwise an error type. The page is the worker's own (never NULL). */
+enum status script_attempt(struct slice assignment, struct position *page, struct buf *result, struct err *e);
+
+/* Called from the worker's other thread when the driver asks for an end or a deadline passed: arms the hook of
+ * the running attempt so that it ends with `status` at the next Lua instruction. Safe at any time. */
+void script_interrupt(enum status status);
+
+/* Runs a Lua file with `mr` at hand (`lmr lua FILE ARG…`): arg[0…] as lua has it, `require "mr"` works. Output goes where the script sends it. ST_SCRIPT/ST_USAGE with message and traceback. *exit_code gets os.exit-like result: 0. */
+enum status script_run_file(const char *path, int argc, char *const *argv, struct err *e);
+
+#endif
