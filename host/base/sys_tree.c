@@ -1,0 +1,239 @@
+/* The part of sys.h that works on names: directories, renames, removal, whole files. */
+#include "base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Cuts the last component off `path` in place ("a/b//" → "a", "a" → ".", "/a" → "/"). */
+static void cut_to_parent(char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    if (n == 0)
+        path[n++] = '.';
+    path[n] = '\0';
+}
+
+/* The parent of `path`, to be freed by the caller; NULL when memory is out. */
+static char *parent_dup(const char *path)
+{
+    char *parent = sys_malloc(strlen(path) + 2); /* room for "." when path is empty */
+    if (parent) {
+        memcpy(parent, path, strlen(path) + 1);
+        cut_to_parent(parent);
+    }
+    return parent;
+}
+
+enum status sys_fsync_dir(const char *path, const char *site, struct err *e)
+{
+    (void)site;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "open directory", path);
+    enum status status = ST_OK;
+    if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: this filesystem has nothing to sync here */
+        status = err_sys(e, errno, "fsync directory", path);
+    (void)close(fd);
+    return status;
+}
+
+enum status sys_fsync_parent(const char *path, const char *site, struct err *e)
+{
+    char *parent = parent_dup(path);
+    if (!parent)
+        return err_memory(e, "a path", strlen(path) + 2);
+    enum status status = sys_fsync_dir(parent, site, e);
+    sys_free(parent);
+    return status;
+}
+
+enum status sys_rename(const char *from, const char *to, const char *site, struct err *e)
+{
+    (void)site;
+    if (rename(from, to) == 0)
+        return ST_OK;
+    int os_error = errno;
+    char what[ERR_FILE_MAX];
+    (void)snprintf(what, sizeof what, "rename %s to", from);
+    return err_sys(e, os_error, what, to);
+}
+
+enum status sys_unlink(const char *path, struct err *e)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return err_sys(e, errno, "remove", path);
+    return ST_OK;
+}
+
+static enum status make_directory(const char *path, struct err *e)
+{
+    if (mkdir(path, 0777) == 0)
+        return ST_OK;
+    int os_error = errno;
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return ST_OK;
+        os_error = ENOTDIR;
+    }
+    return err_sys(e, os_error, "make directory", path);
+}
+
+enum status sys_mkdir_all(const char *path, struct err *e)
+{
+    char *partial = sys_strdup(path);
+    if (!partial)
+        return err_memory(e, "a path", strlen(path) + 1);
+    enum status status = ST_OK;
+    for (char *p = partial; *p && status == ST_OK; p++) {
+        if (*p != '/' || p == partial)
+            continue;
+        *p = '\0';
+        status = make_directory(partial, e);
+        *p = '/';
+    }
+    if (status == ST_OK)
+        status = make_directory(partial, e);
+    sys_free(partial);
+    return status;
+}
+
+static enum status remove_entry(int parent, const char *name, const char *root, struct err *e);
+
+/* Empties an open directory and closes it. */
+static enum status empty_directory(int fd, const char *root, struct err *e)
+{
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        int os_error = errno;
+        (void)close(fd);
+        return err_sys(e, os_error, "read directory in", root);
+    }
+    enum status status = ST_OK;
+    while (status == ST_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (!entry) {
+            if (errno != 0)
+                status = err_sys(e, errno, "read directory in", root);
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            status = remove_entry(dirfd(dir), entry->d_name, root, e);
+    }
+    (void)closedir(dir);
+    return status;
+}
+
+/* Removes `name` in the directory `parent`, whatever it is. A symlink goes, not what it points to. */
+static enum status remove_entry(int parent, const char *name, const char *root, struct err *e)
+{
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return ST_OK;
+    if (errno != EISDIR && errno != EPERM)
+        return err_sys(e, errno, "remove all of", root);
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, errno, "remove all of", root);
+    enum status status = empty_directory(fd, root, e);
+    if (status == ST_OK && unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        status = err_sys(e, errno, "remove all of", root);
+    return status;
+}
+
+enum status sys_remove_tree(const char *path, struct err *e)
+{
+    return remove_entry(AT_FDCWD, path, path, e);
+}
+
+enum status sys_free_space(const char *path, uint64_t *bytes, struct err *e)
+{
+    struct statvfs fs;
+    char *existing = sys_malloc(strlen(path) + 2);
+    if (!existing)
+        return err_memory(e, "a path", strlen(path) + 2);
+    memcpy(existing, path, strlen(path) + 1);
+    int os_error = 0;
+    while (statvfs(existing, &fs) != 0) {
+        os_error = errno;
+        if (os_error != ENOENT || strcmp(existing, "/") == 0 || strcmp(existing, ".") == 0)
+            break;
+        cut_to_parent(existing);
+        os_error = 0;
+    }
+    sys_free(existing);
+    if (os_error)
+        return err_sys(e, os_error, "see the free space of", path);
+    *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return ST_OK;
+}
+
+enum status sys_read_file(const char *path, size_t limit, struct buf *out, struct err *e)
+{
+    enum { CHUNK = 64 * 1024 };
+    int fd = -1;
+    size_t start = out->n, got = 1;
+    enum status status = sys_open_read(path, &fd, e);
+    while (status == ST_OK && got > 0) {
+        if (buf_reserve(out, CHUNK) != ST_OK) {
+            status = err_memory(e, path, CHUNK);
+            break;
+        }
+        status = sys_read(fd, out->p + out->n, CHUNK, &got, path, e);
+        if (status != ST_OK)
+            break;
+        out->n += got;
+        if (out->n - start > limit)
+            status = err_set(e, ST_USAGE, "%s is longer than %zu bytes", path, limit);
+    }
+    if (status != ST_OK)
+        out->n = start;
+    if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
+static enum status write_temporary(const char *path, struct slice content, bool durable,
+                                   const char *site, struct err *e)
+{
+    int fd = -1;
+    enum status status = sys_create(path, &fd, e);
+    if (status != ST_OK)
+        return status;
+    status = sys_write(fd, content.p, content.n, path, site, e);
+    if (status == ST_OK && durable)
+        status = sys_fsync(fd, path, site, e);
+    if (close(fd) != 0 && status == ST_OK)
+        status = err_sys(e, errno, "close", path);
+    return status;
+}
+
+enum status sys_write_file(const char *path, struct slice content, bool durable, const char *site,
+                           struct err *e)
+{
+    struct buf temporary = BUF_EMPTY;
+    enum status status = buf_printf(&temporary, "%s.tmp-%ld", path, (long)getpid());
+    if (status != ST_OK)
+        return err_memory(e, "a path", strlen(path));
+    const char *name = (const char *)temporary.p;
+    status = write_temporary(name, content, durable, site, e);
+    if (status == ST_OK)
+        status = sys_rename(name, path, site, e);
+    if (status != ST_OK)
+        (void)sys_unlink(name, NULL);
+    else if (durable)
+        status = sys_fsync_parent(path, site, e);
+    buf_free(&temporary);
+    return status;
+}
