@@ -40,7 +40,7 @@ FUZZERS  := $(patsubst spec/fuzz/%.c,build/fuzz/%,$(wildcard spec/fuzz/*.c))
 
 # A build started by another target uses all cores, unless make was told how many.
 JOBS ?= $(shell nproc)
-MAKE_QUIETLY = @$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+MAKE_QUIETLY = +@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 # One short line for each file; `make V=1` shows the commands.
 Q = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
 
