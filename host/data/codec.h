@@ -19,7 +19,9 @@
  *   VAL_INT0 … VAL_INT0+15 are the integers 0…15 in one byte.
  *
  * A cursor walks encoded bytes without allocating. Whatever bytes it is given, it never reads past the
- * end: a frame that does not hold gives ST_CORRUPT. Depth is limited to CODEC_DEPTH_MAX. */
+ * end: a frame that does not hold gives ST_CORRUPT. Depth (containers open at once) is limited to
+ * CODEC_DEPTH_MAX when reading; writers do not check it. Key bytes other than those a writer makes
+ * (−0.0, NaN, a remainder that does not fit) are corrupt too, so that equal keys are equal bytes. */
 #ifndef LMR_DATA_CODEC_H
 #define LMR_DATA_CODEC_H
 
@@ -51,7 +53,8 @@ enum val_tag {
 
 enum scalar_kind { SC_NULL, SC_FALSE, SC_TRUE, SC_INT, SC_FLOAT, SC_STRING, SC_ARRAY, SC_MAP, SC_END };
 
-/* One step of a cursor. SC_ARRAY and SC_MAP of a value: `count` elements (pairs) follow. SC_ARRAY of a
+/* One step of a cursor. SC_ARRAY and SC_MAP of a value: `count` elements (pairs) follow (never more than
+ * there are bytes left, so that it may be trusted for an allocation). SC_ARRAY of a
  * key: elements follow up to SC_END. A string's slice borrows from the encoded bytes, or from the
  * cursor's scratch buffer (escaped key strings): valid until the next step. */
 struct scalar {
@@ -67,39 +70,70 @@ enum status key_put_null(struct buf *out);
 enum status key_put_bool(struct buf *out, bool v);
 enum status key_put_int(struct buf *out, int64_t v);
 enum status key_put_float(struct buf *out, double v); /* NaN: ST_SCRIPT, nothing written */
-enum status key_put_string(struct buf *out, struct slice s, bool nested);
+enum status key_put_nested_string(struct buf *out, struct slice s);
+static inline enum status key_put_string(struct buf *out, struct slice s, bool nested)
+{
+    if (nested)
+        return key_put_nested_string(out, s);
+    if (out->cap - out->n <= s.n) {
+        enum status status = buf_reserve(out, s.n + 1);
+        if (status != ST_OK)
+            return status;
+    }
+    uint8_t *p = out->p + out->n;
+    *p = KEY_STRING;
+    if (s.n)
+        memcpy(p + 1, s.p, s.n);
+    out->n += s.n + 1;
+    return ST_OK;
+}
 enum status key_array_begin(struct buf *out);
 enum status key_array_end(struct buf *out);
 enum { KEY_NUMBER_MAX = 11 };
 /* The encoding of an integer at `p` (room for KEY_NUMBER_MAX bytes); returns the bytes written. */
 size_t key_write_int(uint8_t *p, int64_t v);
+/* The same for a float that is no NaN. */
+size_t key_write_float(uint8_t *p, double v);
 
 /* --- keys: reading --- */
 struct key_cursor {
     struct slice rest;
     unsigned depth;
+    bool begun;
     struct buf scratch; /* owned; key_cursor_free */
 };
 void key_cursor_init(struct key_cursor *c, struct slice key);
 void key_cursor_free(struct key_cursor *c);
-/* Next element: ST_OK, ST_END when the key is used up, ST_CORRUPT. */
+/* Next element: ST_OK, ST_END when the key is used up, ST_CORRUPT, ST_MEMORY (the scratch). */
 enum status key_next(struct key_cursor *c, struct scalar *out);
 /* Bytes of `key` that hold its group: an array key's tag and first `n` elements; the whole key when
  * n is 0, or it is no array, or has fewer elements. ST_CORRUPT when it does not decode. */
 enum status key_group_length(struct slice key, unsigned n, size_t *length);
 /* For group_by = 1: the encoded key that is the first element itself (a string there is unescaped), so
- * that it equals that element emitted as a whole key. Appends to `out`. */
+ * that it equals that element emitted as a whole key; a key that is no array, or an empty one, is taken
+ * whole. Appends to `out`. */
 enum status key_first_element(struct slice key, struct buf *out);
-/* For group_by n > 1: the array key of the first n elements. Appends to `out`. */
+/* For group_by n > 1: the array key of the first n elements (the whole key as in key_group_length). Appends to `out`. */
 enum status key_prefix(struct slice key, unsigned n, struct buf *out);
-/* A value from a key, a key from a value (maps and NaN: ST_SCRIPT with a message in `e`). Appended. */
+/* A value from a key, a key from a value (maps, NaN and too deep nesting: ST_SCRIPT with a message in
+ * `e`). Appended; nothing is appended when they fail. */
 enum status key_to_value(struct slice key, struct buf *out);
 enum status value_to_key(struct slice value, struct buf *out, struct err *e);
+/* The order of two encoded values as keys: −1, 0 or 1 in *order. Errors as value_to_key. */
+enum status value_order(struct slice a, struct slice b, int *order, struct err *e);
 
 /* --- values: writing --- */
 enum status val_put_null(struct buf *out);
 enum status val_put_bool(struct buf *out, bool v);
-enum status val_put_int(struct buf *out, int64_t v);
+enum status val_put_big_int(struct buf *out, int64_t v); /* any integer; val_put_int is the one to call */
+static inline enum status val_put_int(struct buf *out, int64_t v)
+{
+    if ((uint64_t)v < 16 && out->n < out->cap) {
+        out->p[out->n++] = (uint8_t)(VAL_INT0 + v);
+        return ST_OK;
+    }
+    return val_put_big_int(out, v);
+}
 enum status val_put_float(struct buf *out, double v);
 enum status val_put_string(struct buf *out, struct slice s);
 enum status val_put_str(struct buf *out, const char *s);
@@ -109,6 +143,7 @@ enum status val_put_map(struct buf *out, uint64_t count);   /* then key, value, 
 /* Builds a map whose size and order are not known beforehand: fields are added in any order, then
  * written sorted by encoded key. For messages and descriptions, not for hot paths.
  *   struct val_map m = VAL_MAP_EMPTY; val_map_int(&m, "task", 3); …; status = val_map_end(&m, out);
+ * A name given twice: the last one holds.
  * A failed allocation is remembered and returned by val_map_end, which also frees the builder. */
 struct val_map {
     struct buf fields; /* (varint key length, key bytes, varint value length, value bytes)* */
@@ -137,6 +172,8 @@ static inline struct val_cursor val_cursor(struct slice value)
 enum status val_next(struct val_cursor *c, struct scalar *out);
 /* Steps over one whole value (containers with all they hold); its bytes are set in `*value`. */
 enum status val_skip(struct val_cursor *c, struct slice *value);
+/* What a value is, in a user's words: "null", "a boolean", "a number", "a string", "a table". */
+const char *val_kind_name(struct slice value);
 /* ST_OK when `value` is exactly one whole, well-formed value (depth checked); else ST_CORRUPT. Whatever came over a wire is checked
  * once with this before val_get looks into it. */
 enum status val_check(struct slice value);
