@@ -20,12 +20,13 @@ struct merge_config {
     const char *temporary_path;   /* prefix for intermediate runs; removed by merge_close */
 };
 
+/* Opens all runs (merging down to fan_in first). ST_CORRUPT names the run; a run without the partition is ST_CORRUPT too. */
 enum status merge_open(const struct merge_config *config, struct merge **out, struct err *e);
 /* ST_OK, ST_END, ST_CORRUPT (err.file names the run). Slices are valid until the next call. */
 enum status merge_next(struct merge *m, struct slice *key, struct slice *value, struct err *e);
-/* Pairs in all, and bytes taken in so far: progress. */
+/* Pairs in all, and bytes of run files taken in so far by this last pass: progress. */
 uint64_t merge_pairs(const struct merge *m);
 uint64_t merge_bytes_done(const struct merge *m);
-void merge_close(struct merge *m);
+void merge_close(struct merge *m); /* NULL accepted */
 
 #endif
