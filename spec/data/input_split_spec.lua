@@ -88,7 +88,8 @@ describe("the description of an input", function()
    end
 
    it("is a name or a table, each field of its type", function()
-      for _, spec in ipairs { "null", "text", "jsonl", "csv", "tsv", "whole", "{}", '{"format":"fixed","record_size":9}',
+      for _, spec in ipairs { "null", "text", "jsonl", "csv", "tsv", "whole", "{}",
+         '{"format":"fixed","record_size":9}',
          '{"format":"csv","separator":";","quote":"\'","header":false,"columns":["x"],"types":{"x":"number"}}',
          '{"format":"csv","quote":false}', '{"max_record":"1M"}', '{"max_record":5}' } do
          assert.are.equal("table", type(plan(dir, spec, 10, "f")), spec)
@@ -98,7 +99,8 @@ describe("the description of an input", function()
    it("is refused with what is wrong", function()
       assert.are.equal('unknown format "cvs"; is it "csv"?', refusal("cvs"))
       assert.are.equal('unknown format "parquet"', refusal('{"format":"parquet"}'))
-      assert.are.equal('unknown field "seperator"; is it "separator"?', refusal('{"format":"csv","seperator":";"}'))
+      assert.are.equal('unknown field "seperator"; is it "separator"?',
+         refusal('{"format":"csv","seperator":";"}'))
       assert.are.equal('separator does not go with format "text"', refusal('{"separator":";"}'))
       assert.are.equal("separator must be a string of one byte", refusal('{"format":"csv","separator":"ab"}'))
       assert.are.equal("separator must be a string of one byte", refusal('{"format":"csv","separator":"\\n"}'))
