@@ -3,6 +3,7 @@
  *   expand NAME…                 size TAB path, a file a line
  *   plan SPEC SIZE NAME…         a split a line: part "path from to", more parts behind ";"
  *   read SPEC FROM TO PATH       the records of one part
+ *   each SPEC PATH…              the records of each file behind a line "== PATH"; goes on after an error
  *   cat SPEC SIZE NAME…          the records of all splits, one after another
  *   cuts SPEC PATH               reads the file in two parts for every cut, and in splits of every size:
  *                                "same" when each gives the records of the file in one part
@@ -188,6 +189,29 @@ static int run_read(int argc, char **argv, struct arena *a, struct err *e)
     return status == ST_OK ? 0 : fail(e);
 }
 
+static int run_each(int argc, char **argv, struct arena *a, struct err *e)
+{
+    struct input_spec spec;
+    struct buf out = BUF_EMPTY;
+    if (argc < 1 || parse_spec(argv[0], a, &spec, e) != ST_OK)
+        return fail(e);
+    for (int i = 1; i < argc; i++) {
+        struct input_files files;
+        (void)printf("== %s\n", argv[i]);
+        enum status status = find_files(argv + i, 1, a, &files, e);
+        out.n = 0;
+        if (status == ST_OK) {
+            struct split_part part = { argv[i], 0, files.files[0].size, files.files[0].size, 0 };
+            status = read_part(&part, &spec, &out, e);
+        }
+        print_all(&out);
+        if (status != ST_OK)
+            (void)fail(e);
+    }
+    buf_free(&out);
+    return 0;
+}
+
 /* Numbers of bad records are counted a part, so they are left out of what is compared. */
 static void drop_numbers(struct buf *out)
 {
@@ -338,8 +362,8 @@ static const struct {
     int (*run)(int argc, char **argv, struct arena *a, struct err *e);
 } commands[] = {
     { "expand", run_expand }, { "plan", run_plan },   { "cat", run_cat },     { "read", run_read },
-    { "cuts", run_cuts },     { "spool", run_spool }, { "bench", run_bench },
-    { "pairs", run_pairs },
+    { "each", run_each },     { "cuts", run_cuts },   { "spool", run_spool }, { "pairs", run_pairs },
+    { "bench", run_bench },
 };
 
 int main(int argc, char **argv)
@@ -353,6 +377,6 @@ int main(int argc, char **argv)
             code = commands[i].run(argc - 2, argv + 2, &a, &e);
     arena_free(&a);
     if (code == 2)
-        (void)fprintf(stderr, "usage: input_probe expand|plan|cat|read|cuts|spool|pairs|bench …\n");
+        (void)fprintf(stderr, "usage: input_probe expand|plan|each|cat|read|cuts|spool|pairs|bench …\n");
     return code;
 }
