@@ -8,18 +8,18 @@ PACKAGES  := lua5.4 sqlite3 liblz4 libzstd zlib liblzma libxxhash libuv jansson
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-CC_release := $(CC)
-CC_debug   := $(CC)
-CC_asan    := $(CC)
+CC_release      := $(CC)
+CC_debug        := $(CC)
+CC_asan         := $(CC)
 CC_werror-gcc   := gcc
 CC_werror-clang := clang
-CC_fuzz    := clang
-OPT_release := -O2 -g
-OPT_debug   := -O0 -g3
-OPT_asan    := -O1 -g $(SANITIZE)
+CC_fuzz         := clang
+OPT_release      := -O2 -g
+OPT_debug        := -O0 -g3
+OPT_asan         := -O1 -g $(SANITIZE)
 OPT_werror-gcc   := -O2 -Werror
 OPT_werror-clang := -O1 -Werror
-OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link $(SANITIZE)
+OPT_fuzz         := -O1 -g -fsanitize=fuzzer-no-link $(SANITIZE)
 
 COMPILE  := $(CC_$(VARIANT))
 CPPFLAGS += -D_GNU_SOURCE -DLMR_VERSION='"$(VERSION)"' -Ihost
@@ -33,46 +33,148 @@ ALL_LDFLAGS := $(OPT_$(VARIANT)) -rdynamic $(LDFLAGS)
 SOURCES  := $(wildcard host/*.c host/*/*.c)
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o)
 LIBRARY_OBJECTS := $(filter-out $(B)/host/main.o,$(OBJECTS)) $(B)/embedded.o
-EMBEDDED := $(sort $(wildcard scripts/*.lua profiles/*.lua))
+PROFILES := $(sort $(wildcard profiles/*.lua))
+EMBEDDED := $(sort $(wildcard scripts/*.lua)) $(PROFILES)
 TOOLS    := $(patsubst spec/tools/%.c,$(B)/tools/%,$(wildcard spec/tools/*.c))
+FUZZERS  := $(patsubst spec/fuzz/%.c,build/fuzz/%,$(wildcard spec/fuzz/*.c))
+
+# A build started by another target uses all cores, unless make was told how many.
+JOBS ?= $(shell nproc)
+MAKE_QUIETLY = +@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+# One short line for each file; `make V=1` shows the commands.
+Q = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all tools debug FORCE
+.PHONY: all tools debug run test asan soak bench lint lint-c lint-lua lint-sh werror fuzz fuzz-build
+.PHONY: install uninstall clean help FORCE
 
 all: $(B)/lmr tools ## build build/release/lmr
 
 tools: $(TOOLS)
 
 debug: ## build build/debug/lmr, without optimization
-	$(MAKE) VARIANT=debug
+	$(MAKE_QUIETLY) VARIANT=debug all
+
+run: ## install what is missing (Debian), build, and count the words of the example texts
+	@.ci/setup run
+	$(MAKE_QUIETLY) $(B)/lmr
+	$(B)/lmr run examples/word_count.lua -o build/word_count --overwrite examples/data/*.txt
+	@echo "The most frequent words, from build/word_count/part-*:"
+	@LC_ALL=C sort -t "$$(printf '\t')" -k 2,2nr -k 1,1 build/word_count/part-* | sed 20q
+
+test: ## install what is missing (Debian), build, and run the specs (SPECS="name …": some of them)
+	@.ci/setup run test
+	$(MAKE_QUIETLY) all
+	@LMR_BUILD=$(VARIANT) lua5.4 spec/run.lua $(SPECS)
+
+asan: ## build build/asan/lmr with AddressSanitizer and UBSan, and run the specs with it
+	@.ci/setup run test
+	$(MAKE_QUIETLY) VARIANT=asan all
+	@LMR_BUILD=asan lua5.4 spec/run.lua $(SPECS)
+
+soak: ## run the specs again and again for SOAK_SECONDS (1800), until one fails
+	@.ci/setup run test
+	$(MAKE_QUIETLY) all
+	@end=$$(($$(date +%s) + $${SOAK_SECONDS:-1800})); \
+	while [ "$$(date +%s)" -lt "$$end" ]; do \
+	    LMR_BUILD=$(VARIANT) lua5.4 spec/run.lua $(SPECS) || exit 1; \
+	done
+
+bench: ## build the inputs in build/bench and print the table of benchmarks
+	@.ci/setup run bench
+	$(MAKE_QUIETLY) all
+	spec/bench/corpus.sh
+	spec/bench/run
+
+lint: ## gcc and clang warnings, clang-tidy, cppcheck, luacheck, shellcheck: any is an error
+	@.ci/setup run lint
+	$(MAKE_QUIETLY) lint-sh lint-lua werror lint-c
+
+fuzz: ## fuzz each target of spec/fuzz for FUZZ_SECONDS (30)
+	@.ci/setup run fuzz
+	$(MAKE_QUIETLY) VARIANT=fuzz fuzz-build
+	@for fuzzer in $(FUZZERS); do .ci/fuzz "$$fuzzer" "$${FUZZ_SECONDS:-30}" || exit 1; done
+
+install: $(B)/lmr $(B)/lmr.1 ## install under PREFIX (/usr/local); DESTDIR is honoured
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/lmr/profiles
+	install -m 755 $(B)/lmr $(DESTDIR)$(PREFIX)/bin/lmr
+	install -m 644 $(B)/lmr.1 $(DESTDIR)$(PREFIX)/share/man/man1/lmr.1
+	$(if $(PROFILES),install -m 644 $(PROFILES) $(DESTDIR)$(PREFIX)/share/lmr/profiles)
+
+uninstall: ## remove what install has put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/lmr $(DESTDIR)$(PREFIX)/share/man/man1/lmr.1
+	rm -f $(PROFILES:%=$(DESTDIR)$(PREFIX)/share/lmr/%)
+	-rmdir $(DESTDIR)$(PREFIX)/share/lmr/profiles $(DESTDIR)$(PREFIX)/share/lmr
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+# How things are built.
 
 $(B)/lmr: $(B)/host/main.o $(LIBRARY_OBJECTS)
-	$(COMPILE) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+	$(call Q,LINK)$(COMPILE) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 
 $(B)/tools/%: $(B)/spec/tools/%.o $(LIBRARY_OBJECTS)
 	@mkdir -p $(@D)
-	$(COMPILE) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+	$(call Q,LINK)$(COMPILE) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+
+build/fuzz/fuzz_%: build/fuzz/spec/fuzz/fuzz_%.o $(LIBRARY_OBJECTS)
+	$(call Q,LINK)$(COMPILE) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES)
+
+fuzz-build: $(FUZZERS)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call Q,CC)$(COMPILE) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/embedded.c: $(EMBEDDED) .ci/embed $(B)/embedded.list
-	.ci/embed $(EMBEDDED) >$@
+	$(call Q,EMBED).ci/embed $(EMBEDDED) >$@
 
 $(B)/embedded.o: $(B)/embedded.c $(B)/flags
-	$(COMPILE) $(CPPFLAGS) $(ALL_CFLAGS) -fno-lto -MMD -MP -c -o $@ $<
+	$(call Q,CC)$(COMPILE) $(CPPFLAGS) $(ALL_CFLAGS) -fno-lto -MMD -MP -c -o $@ $<
 
-# Files that change only when what they say changes: a new flag or a removed script rebuilds.
+$(B)/lmr.1: $(B)/lmr
+	$< help --man >$@
+
+# Two files that change only when what they say changes: a new flag or a removed script rebuilds.
+write_if_changed = @mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
+	printf '%s\n' '$(subst ','\'',$(1))' >$@
+
 $(B)/flags: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(COMPILE) $(subst ','\'',$(CPPFLAGS)) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
-	    printf '%s\n' '$(COMPILE) $(subst ','\'',$(CPPFLAGS)) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@
+	@pkg-config --exists $(PACKAGES) || { echo "libraries are missing: try .ci/setup run" >&2; exit 1; }
+	$(call write_if_changed,$(COMPILE) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))
 
 $(B)/embedded.list: FORCE
-	@mkdir -p $(@D)
-	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' >$@
+	$(call write_if_changed,$(EMBEDDED))
 
 .SECONDARY:
 -include $(wildcard $(OBJECTS:.o=.d) $(TOOLS:$(B)/tools/%=$(B)/spec/tools/%.d) $(B)/embedded.d)
+-include $(wildcard build/fuzz/spec/fuzz/*.d)
+
+# The parts of `make lint`.
+
+LINT_C  := $(wildcard host/*.c host/*/*.c spec/tools/*.c spec/fuzz/*.c spec/bench/*.c)
+LINT_SH = $(shell grep -lrE '^\#!/bin/(ba)?sh' .ci spec)
+
+lint-sh:
+	shellcheck $(LINT_SH)
+
+lint-lua:
+	luacheck --no-color -q $(wildcard scripts profiles spec examples)
+
+werror:
+	$(MAKE_QUIETLY) VARIANT=werror-gcc all
+	$(MAKE_QUIETLY) VARIANT=werror-clang all
+
+# One file a process: clang-tidy 14 takes va_start for missing in the second one.
+lint-c:
+	@printf '%s\0' $(LINT_C) | xargs -0 -n 1 -P 2 .ci/tidy $(CPPFLAGS) -std=c11 $(LIBRARY_CFLAGS) --
+	@mkdir -p build/cppcheck
+	@cppcheck -q -j 2 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --error-exitcode=1 --suppress=missingIncludeSystem --cppcheck-build-dir=build/cppcheck \
+	    $(CPPFLAGS) $(LINT_C)

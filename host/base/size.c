@@ -34,8 +34,11 @@ static const char *decimal_read(const char *text, struct decimal *d)
     if (!is_digit(*++text))
         return NULL;
     d->has_fraction = true;
-    for (double scale = 0.1; is_digit(*text); text++, scale /= 10)
+    double scale = 1;
+    for (; is_digit(*text); text++) {
+        scale /= 10;
         d->fraction += scale * (*text - '0');
+    }
     return text;
 }
 

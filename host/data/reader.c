@@ -1,0 +1,102 @@
+#include "data/reader.h"
+
+#include "base/sys.h"
+
+static enum status open_format(struct reader *r, struct err *e)
+{
+    switch (r->spec.format) {
+    case IN_TEXT:
+        return reader_text_open(r, e);
+    case IN_JSONL:
+        return reader_json_open(r, e);
+    case IN_CSV:
+    case IN_TSV:
+        return reader_csv_open(r, e);
+    case IN_WHOLE:
+        return reader_whole_open(r, e);
+    case IN_FIXED:
+        return reader_fixed_open(r, e);
+    case IN_PAIRS:
+    case IN_LUA:
+        break;
+    }
+    return err_set(e, ST_SCRIPT, "%s: an input of format \"lua\" is read by its Lua reader", r->path);
+}
+
+enum status reader_open(const struct split_part *part, const struct input_spec *spec,
+                        struct reader **out, struct err *e)
+{
+    struct reader *r = sys_calloc(1, sizeof *r);
+    if (!r)
+        return err_memory(e, "a record reader", sizeof *r);
+    r->path = sys_strdup(part->path);
+    r->spec = *spec;
+    r->from = part->from;
+    r->to = part->to < part->size ? part->to : part->size;
+    r->size = part->size;
+    r->compressed = spec->format != IN_PAIRS && input_is_compressed(part->path);
+    enum status status = r->path ? open_format(r, e)
+                                 : err_memory(e, "the name of an input file", strlen(part->path) + 1);
+    if (status != ST_OK) {
+        reader_close(r);
+        return status;
+    }
+    *out = r;
+    return ST_OK;
+}
+
+enum status reader_next(struct reader *r, struct record *rec, struct err *e)
+{
+    return r->next(r, rec, e);
+}
+
+uint64_t reader_position(const struct reader *r)
+{
+    if (r->position)
+        return r->position(r);
+    const struct window *w = &r->lines.w;
+    if (r->compressed)
+        return source_taken(w->source);
+    uint64_t at = window_offset(w);
+    return (at < r->from ? r->from : at > r->to ? r->to : at) - r->from;
+}
+
+void reader_close(struct reader *r)
+{
+    if (!r)
+        return;
+    if (r->close)
+        r->close(r);
+    lines_close(&r->lines);
+    buf_free(&r->value);
+    sys_free(r->path);
+    sys_free(r);
+}
+
+enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e)
+{
+    return lines_open(&r->lines, r->path, from, r->to, r->size, r->compressed, r->spec.max_record, e);
+}
+
+enum status reader_skip_bom(struct reader *r, struct err *e)
+{
+    struct window *w = &r->lines.w;
+    if (window_offset(w) != 0)
+        return ST_OK;
+    /* A damaged stream says so when its records are asked for. */
+    enum status status = window_fill(w, 3, e);
+    if (status == ST_OK && w->end - w->start >= 3 && memcmp(w->p + w->start, "\xef\xbb\xbf", 3) == 0)
+        w->start += 3;
+    return status == ST_CORRUPT ? ST_OK : status;
+}
+
+void reader_place(struct reader *r, struct record *rec, uint64_t offset, struct slice raw)
+{
+    *rec = (struct record){ .offset = offset, .number = r->number++, .raw = raw };
+}
+
+enum status reader_bad(const struct reader *r, const struct record *rec, enum status status, struct err *e)
+{
+    err_at(e, r->path, (int64_t)rec->offset, (int64_t)rec->number);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* reader.h: what the record readers share. Private to the input half of this room. */
+#ifndef LMR_DATA_READER_H
+#define LMR_DATA_READER_H
+
+#include "data/input.h"
+#include "data/window.h"
+
+struct reader {
+    enum status (*next)(struct reader *r, struct record *rec, struct err *e);
+    uint64_t (*position)(const struct reader *r); /* NULL: by the lines' window */
+    void (*close)(struct reader *r);              /* frees `state`; NULL: there is none */
+    char *path;                                   /* owned */
+    struct input_spec spec;                       /* its slices are borrowed */
+    uint64_t from, to, size;                      /* of the part */
+    bool compressed;
+    struct lines lines; /* every format but pairs reads through these, or through their window */
+    uint64_t number;    /* of the next record */
+    struct buf value;   /* the record's encoded value */
+    void *state;        /* of the format */
+};
+
+/* Each sets `next` (and what else it needs) and opens the part. On failure the caller closes. */
+enum status reader_text_open(struct reader *r, struct err *e);
+enum status reader_json_open(struct reader *r, struct err *e);
+enum status reader_csv_open(struct reader *r, struct err *e);
+enum status reader_whole_open(struct reader *r, struct err *e);
+enum status reader_fixed_open(struct reader *r, struct err *e);
+enum status reader_pairs_open(struct reader *r, struct err *e);
+
+/* Opens the lines at `from`, up to the end of the part. */
+enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e);
+/* Passes over a UTF-8 byte order mark when the window stands at the beginning of the file. */
+enum status reader_skip_bom(struct reader *r, struct err *e);
+/* Fills a record whose raw bytes are known: place and number (which is counted on); value empty. */
+void reader_place(struct reader *r, struct record *rec, uint64_t offset, struct slice raw);
+/* Adds the record's place to an error that is set. Returns `status`. */
+enum status reader_bad(const struct reader *r, const struct record *rec, enum status status, struct err *e);
+
+#endif

@@ -1,0 +1,216 @@
+#include "data/source.h"
+
+#include "base/sys.h"
+#include "data/decoder.h"
+#include "data/input.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SOURCE_CHUNK = 256 * 1024 };
+
+struct source {
+    int fd;
+    char *path;
+    uint64_t size, start, position; /* of the file on disk: planned, first byte read, next to be read */
+    const struct decoder *decoder;  /* NULL: plain */
+    void *state;
+    struct decode_io io;
+    uint8_t *chunk;
+    size_t chunk_cap;
+    uint64_t produced; /* uncompressed bytes so far */
+    bool whole;        /* between two compressed streams */
+    enum status failed;
+    struct err error;
+};
+
+static const struct {
+    const char *ending;
+    const struct decoder *decoder;
+} endings[] = {
+    { ".gz", &decoder_gz },   { ".zst", &decoder_zst }, { ".lz4", &decoder_lz4 },
+    { ".bz2", &decoder_bz2 }, { ".xz", &decoder_xz },
+};
+
+static const struct decoder *decoder_of(const char *path)
+{
+    size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t m = strlen(endings[i].ending);
+        if (n > m && memcmp(path + n - m, endings[i].ending, m) == 0)
+            return endings[i].decoder;
+    }
+    return NULL;
+}
+
+bool input_is_compressed(const char *path)
+{
+    return decoder_of(path) != NULL;
+}
+
+static enum status changed(const char *path, uint64_t planned, uint64_t now, struct err *e)
+{
+    enum status status = err_set(e, ST_CORRUPT,
+                                 "%s changed since the plan: it had %" PRIu64 " bytes and has %" PRIu64
+                                 " now; run the job again from the start",
+                                 path, planned, now);
+    err_at(e, path, -1, -1);
+    return status;
+}
+
+static enum status check_size(const struct source *s, struct err *e)
+{
+    struct stat st;
+    if (fstat(s->fd, &st) != 0)
+        return err_sys(e, errno, "stat", s->path);
+    uint64_t now = st.st_size < 0 ? 0 : (uint64_t)st.st_size;
+    return now == s->size ? ST_OK : changed(s->path, s->size, now, e);
+}
+
+static enum status open_decoder(struct source *s, const char *path, struct err *e)
+{
+    s->decoder = decoder_of(path);
+    if (!s->decoder)
+        return ST_OK;
+    s->chunk_cap = s->size < SOURCE_CHUNK ? (size_t)s->size + 1 : SOURCE_CHUNK;
+    s->chunk = sys_malloc(s->chunk_cap);
+    s->state = s->decoder->open();
+    if (!s->chunk || !s->state)
+        return err_memory(e, "a decompressor", s->chunk_cap);
+    s->position = s->start = 0;
+    return ST_OK;
+}
+
+enum status source_open(const char *path, uint64_t from, uint64_t size, bool compressed,
+                        struct source **out, struct err *e)
+{
+    struct source *s = sys_calloc(1, sizeof *s);
+    if (!s)
+        return err_memory(e, "an input file", sizeof *s);
+    s->fd = -1;
+    s->size = size;
+    s->position = s->start = from < size ? from : size;
+    s->path = sys_strdup(path);
+    enum status status = s->path ? sys_open_read(path, &s->fd, e)
+                                 : err_memory(e, "the name of an input file", strlen(path) + 1);
+    if (status == ST_OK)
+        status = check_size(s, e);
+    if (status == ST_OK && compressed)
+        status = open_decoder(s, path, e);
+    if (status != ST_OK) {
+        source_close(s);
+        return status;
+    }
+    *out = s;
+    return ST_OK;
+}
+
+static enum status read_file(struct source *s, void *p, size_t n, size_t *got, struct err *e)
+{
+    uint64_t left = s->size - s->position;
+    if (n > left)
+        n = (size_t)left;
+    *got = 0;
+    if (n == 0)
+        return ST_OK;
+    enum status status = sys_pread(s->fd, p, n, s->position, got, s->path, e);
+    if (status != ST_OK)
+        return status;
+    s->position += *got;
+    return *got == n ? ST_OK : changed(s->path, s->size, s->position, e);
+}
+
+static enum status broken(const struct source *s, const char *how, const char *why, struct err *e)
+{
+    enum status status = err_set(e, ST_CORRUPT, "%s is %s: %s, after %" PRIu64 " uncompressed bytes",
+                                 s->path, how, why, s->produced);
+    err_at(e, s->path, (int64_t)s->produced, -1);
+    return status;
+}
+
+static enum status refill(struct source *s, struct err *e)
+{
+    size_t got;
+    enum status status = read_file(s, s->chunk, s->chunk_cap, &got, e);
+    s->io.in = s->chunk;
+    s->io.in_end = s->chunk + got;
+    s->io.last = s->position == s->size;
+    return status;
+}
+
+/* One step of the decoder; *idle when it neither took nor gave a byte, which at the end of the file
+ * means that it waits for bytes that are not there. */
+static enum status step(struct source *s, bool *idle, struct err *e)
+{
+    const uint8_t *in = s->io.in, *out = s->io.out;
+    enum decoded decoded = s->decoder->step(s->state, &s->io);
+    s->produced += (uint64_t)(s->io.out - out);
+    *idle = s->io.in == in && s->io.out == out;
+    if (decoded == DECODE_MEMORY)
+        return err_memory(e, "a decompressor", 0);
+    if (decoded == DECODE_BROKEN)
+        return broken(s, "damaged", s->io.why, e);
+    if (decoded == DECODE_WHOLE)
+        s->whole = true;
+    else if (!*idle)
+        s->whole = false;
+    return ST_OK;
+}
+
+static enum status read_decoded(struct source *s, uint8_t *p, size_t n, size_t *got, struct err *e)
+{
+    s->io.out = p;
+    s->io.out_end = p + n;
+    enum status status = ST_OK;
+    while (status == ST_OK && s->io.out == p) {
+        if (s->io.in == s->io.in_end && s->position < s->size)
+            status = refill(s, e);
+        bool idle = false;
+        if (status == ST_OK)
+            status = step(s, &idle, e);
+        if (status == ST_OK && idle) {
+            if (s->io.in < s->io.in_end)
+                status = broken(s, "damaged", "its decompressor does not go on", e);
+            else if (s->position == s->size && s->whole)
+                break;
+            else if (s->position == s->size)
+                status = broken(s, "cut", "it ends inside a compressed stream", e);
+        }
+    }
+    *got = (size_t)(s->io.out - p);
+    return status;
+}
+
+enum status source_read(struct source *s, void *p, size_t n, size_t *got, struct err *e)
+{
+    *got = 0;
+    if (s->failed == ST_OK) {
+        s->failed = s->decoder ? read_decoded(s, p, n, got, &s->error)
+                               : read_file(s, p, n, got, &s->error);
+        if (s->failed == ST_OK || *got > 0)
+            return ST_OK;
+    }
+    if (e)
+        *e = s->error;
+    return s->failed;
+}
+
+uint64_t source_taken(const struct source *s)
+{
+    return s->position - s->start - (uint64_t)(s->io.in_end - s->io.in);
+}
+
+void source_close(struct source *s)
+{
+    if (!s)
+        return;
+    if (s->state)
+        s->decoder->close(s->state);
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    sys_free(s->chunk);
+    sys_free(s->path);
+    sys_free(s);
+}

@@ -1,0 +1,131 @@
+-- What is measured: data only; run.lua does the work.
+--
+-- A group's commands are run in turn, again and again, and must give the same result. Rows compare two
+-- commands of their group (`ours`, `theirs`), or hold one of them against a limit.
+--
+-- command:  { argument… }, with @ for the group's input file and OUT for a fresh output directory. A command
+--           without OUT gives its result on standard output.
+-- check:    "lines"  the same lines in any order;  "bytes"  the same bytes;  a number: so many lines
+-- make:     a shell command that prints the input, when corpus.sh does not make it
+-- row:      target, aim: greatest ratio of ours to theirs
+--           extra_seconds: how much longer ours may take than theirs
+--           limit_mib: greatest resident size of any process of ours
+local BENCH = "spec/bench/"
+local DATA = "build/bench/"
+
+-- A run of lmr; `options` is a string.
+local function lmr(job, options, arguments)
+   local command = { "LMR", "run", job, "@" }
+   for option in (options or ""):gmatch("%S+") do command[#command + 1] = option end
+   for _, argument in ipairs { "-o", "OUT", "--quiet" } do command[#command + 1] = argument end
+   if arguments then
+      command[#command + 1] = "--"
+      for _, argument in ipairs(arguments) do command[#command + 1] = argument end
+   end
+   return command
+end
+
+local JOBS = BENCH .. "jobs/"
+local PATTERN = "[Ww]isdom%s"
+local SORT_BUFFER_MIB, ROOM_MIB, DISTINCT = 64, 64, 30000000
+
+return {
+   {
+      name = "gmatch", input = DATA .. "corpus.txt", check = "lines",
+      commands = {
+         lmr2 = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2"),
+         lmr1 = lmr(JOBS .. "word_count_gmatch.lua", "--workers 1"),
+         naive = { "lua5.4", BENCH .. "naive.lua", "@" },
+         mawk = { BENCH .. "parallel_mawk.sh", BENCH .. "count.awk", "@" },
+         mawk_rs = { BENCH .. "parallel_mawk.sh", BENCH .. "count_rs.awk", "@" },
+      },
+      rows = {
+         { work = "word count, gmatch + emit, 2 workers", ours = "lmr2", theirs = "naive",
+           other = "naive Lua", target = 0.28, aim = 0.22 },
+         { work = "the same", ours = "lmr2", theirs = "mawk",
+           other = "parallel + mawk, fields", target = 0.45, aim = 0.35 },
+         { work = "the same", ours = "lmr2", theirs = "mawk_rs", other = "parallel + mawk, RS" },
+         { work = "the same, 1 worker", ours = "lmr1", theirs = "naive", other = "naive Lua", target = 0.50 },
+      },
+   },
+   {
+      name = "few", input = DATA .. "few_words.txt", check = "lines",
+      commands = {
+         lmr2 = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2"),
+         naive = { "lua5.4", BENCH .. "naive.lua", "@" },
+      },
+      rows = {
+         { work = "word count, 60 MB, 5,000 distinct words", ours = "lmr2", theirs = "naive",
+           other = "naive Lua", target = 0.70, aim = 0.55 },
+      },
+   },
+   {
+      name = "words", input = DATA .. "corpus.txt", check = "lines",
+      commands = {
+         words = lmr(JOBS .. "word_count_words.lua", "--workers 2"),
+         mapper = lmr(JOBS .. "word_count_mapper.lua", "--workers 2"),
+         c = { DATA .. "tools/word_count", "@" },
+      },
+      rows = {
+         { work = "word count, mr.words, 2 workers", ours = "words", theirs = "c",
+           other = "C, two threads", target = 2.8, aim = 2.2 },
+         { work = "word count, mr.word_mapper, 2 workers", ours = "mapper", theirs = "c",
+           other = "C, two threads", target = 1.5, aim = 1.2 },
+      },
+   },
+   {
+      name = "sort", input = DATA .. "sort.txt", check = "bytes",
+      commands = {
+         lmr = lmr(JOBS .. "sort.lua", "--workers 2"),
+         sort = { "sort", "--parallel=2", "-S1G", "@", "-o", "OUT/sorted" },
+      },
+      rows = {
+         { work = "sort, 260 MB of 100-byte records", ours = "lmr", theirs = "sort",
+           other = "GNU sort", target = 0.7, aim = 0.5 },
+      },
+   },
+   {
+      name = "grep", input = DATA .. "grep.txt", check = "bytes",
+      commands = {
+         lmr = lmr(JOBS .. "grep.lua", "--workers 2", { PATTERN }),
+         lua = { "lua5.4", BENCH .. "grep.lua", PATTERN, "@" },
+      },
+      rows = {
+         { work = "grep, string.find, 512 MB", ours = "lmr", theirs = "lua",
+           other = "plain Lua", target = 0.55 },
+      },
+   },
+   {
+      name = "memory", input = DATA .. "distinct_keys.txt", check = DISTINCT,
+      make = ("lua5.4 %sdistinct_keys.lua %d"):format(BENCH, DISTINCT),
+      commands = {
+         lmr = lmr(JOBS .. "count_lines.lua", "--workers 2 --sort-buffer " .. SORT_BUFFER_MIB .. "M"),
+      },
+      rows = {
+         { work = "peak memory, 690 MB, 30 M distinct keys", ours = "lmr", limit_mib = SORT_BUFFER_MIB + ROOM_MIB },
+      },
+   },
+   {
+      name = "start", input = DATA .. "one_line.txt", check = "none", runs_factor = 4,
+      make = "echo 'one line of input'",
+      commands = {
+         lmr = lmr("examples/word_count.lua", "--workers 2"),
+         lua = { "lua5.4", "-e", "" },
+      },
+      rows = {
+         { work = "one-line input, start to finish", ours = "lmr", theirs = "lua",
+           other = 'lua5.4 -e ""', extra_seconds = 0.040 },
+      },
+   },
+   {
+      name = "small", input = DATA .. "small.txt", check = "lines",
+      commands = {
+         many = lmr("examples/word_count.lua", "--workers 2"),
+         one = lmr("examples/word_count.lua", "--workers 2"),
+      },
+      inputs = { many = DATA .. "small" },
+      rows = {
+         { work = "10,000 small files", ours = "many", theirs = "one", other = "the same in one file", target = 1.5 },
+      },
+   },
+}
