@@ -15,10 +15,14 @@ enum { OUTPUT_COLUMNS_MAX = 256 };
  *   text: key TAB value LF; strings as they are, integers without a point, floats shortest, tables as JSON;
  *         a key stored alone (value true) prints alone. write_value_only: the value alone.
  *   tsv/csv: key elements, then value elements (an array's elements, a map's values in the order of `columns`, else key order); csv quotes
- *         by RFC 4180; tsv writes TAB, LF, CR and backslash inside a field as \t \n \r \\. `header`: first line from `columns`.
+ *         by RFC 4180 with LF as line end; tsv writes TAB, LF, CR and backslash inside a field as \t \n \r \\. `header`: first line from
+ *         `columns`, which name all fields of a row: those the key does not fill pick a map's fields by name (an absent one is
+ *         empty, one that is not named is left out). null is an empty field, a table inside a field JSON. A key stored alone
+ *         prints alone unless `columns` ask for more.
  *   jsonl: {"key":…,"value":…}; write_value_only: the value alone.
  *   raw: the value's bytes as they are, no separator (a key stored alone: the key's bytes); value must be a string.
- *   pairs: typed, a run file with one partition (see run.h), for the next step. */
+ *   pairs: typed, a run file with one partition and one segment (see run.h), for the next step; lz4 is its blocks' compression.
+ * Compressed parts end members at fixed uncompressed sizes: see compress.h. */
 struct output_spec {
     enum output_format format;
     enum output_compress compress;
@@ -40,11 +44,12 @@ struct output_stats {
     uint64_t records;
     uint64_t bytes;      /* in the file, compressed */
     uint64_t raw_bytes;  /* before compression */
-    uint64_t checksum;   /* XXH3-64 of the file's bytes */
+    uint64_t checksum;   /* XXH3-64 of the file's bytes; pairs: that of the run's footer */
 };
 
+/* Creates the file. `spec` is borrowed until the output is closed. */
 enum status output_open(const char *path, const struct output_spec *spec, struct output **out, struct err *e);
-/* Writes one pair (encoded key and value). A value the format cannot hold: ST_SCRIPT. A closed pipe never happens here: parts are files. */
+/* Writes one pair (encoded key and value). A value the format cannot hold: ST_SCRIPT (nothing of the pair is written). A closed pipe never happens here: parts are files. */
 enum status output_pair(struct output *o, struct slice key, struct slice value, struct err *e);
 /* Flushes, fsyncs (when `durable`), closes and frees; the file and its directory's entry: the caller fsyncs
  * the directory. On failure the file is left for the caller to remove; the writer is freed all the same. */

@@ -1,0 +1,178 @@
+#include "data/output.h"
+
+#include "base/sys.h"
+#include "data/compress.h"
+#include "data/run.h"
+#include "output_row.h"
+
+#include <unistd.h>
+#include <xxhash.h>
+
+enum { TEXT_BUFFER = 256 * 1024, TEXT_SLACK = 4096, TEXT_KEPT = 4 * 1024 * 1024 };
+
+struct output {
+    const struct output_spec *spec;
+    row_writer write_row;
+    char *path;
+    int fd;
+    struct buf text;    /* rows not yet written */
+    struct buf packed;  /* the same, compressed */
+    struct buf scratch; /* of the row writers */
+    struct compressor *compressor; /* or NULL */
+    XXH3_state_t *hash;
+    struct run_writer *run; /* OUT_PAIRS: all the rest is empty */
+    struct output_stats stats;
+};
+
+static void free_output(struct output *o)
+{
+    if (o->fd >= 0)
+        (void)close(o->fd);
+    compressor_free(o->compressor);
+    (void)XXH3_freeState(o->hash);
+    buf_free(&o->text);
+    buf_free(&o->packed);
+    buf_free(&o->scratch);
+    sys_free(o->path);
+    sys_free(o);
+}
+
+void output_abandon(struct output *o)
+{
+    if (!o)
+        return;
+    run_abandon(o->run);
+    free_output(o);
+}
+
+static enum status open_pairs(struct output *o, struct err *e)
+{
+    enum status status = run_create(o->path, 1, o->spec->compress == COMPRESS_LZ4, &o->run, e);
+    return status == ST_OK ? run_segment_begin(o->run, e) : status;
+}
+
+static enum status open_rows(struct output *o, struct err *e)
+{
+    static const row_writer writers[] = {
+        [OUT_TEXT] = row_text,  [OUT_TSV] = row_fields, [OUT_CSV] = row_fields,
+        [OUT_JSONL] = row_json, [OUT_RAW] = row_raw,
+    };
+    enum status status = ST_OK;
+    o->write_row = writers[o->spec->format];
+    o->hash = XXH3_createState();
+    if (!o->hash || XXH3_64bits_reset(o->hash) == XXH_ERROR || buf_reserve(&o->text, TEXT_BUFFER + TEXT_SLACK) != ST_OK)
+        return err_memory(e, "output", TEXT_BUFFER);
+    if (o->spec->compress != COMPRESS_NONE)
+        status = compressor_open(o->spec->compress, &o->compressor, e);
+    if (status == ST_OK)
+        status = sys_create(o->path, &o->fd, e);
+    if (status == ST_OK && o->spec->header)
+        status = row_failed(row_header(o->spec, &o->text), e);
+    return status;
+}
+
+enum status output_open(const char *path, const struct output_spec *spec, struct output **out, struct err *e)
+{
+    struct output *o = sys_calloc(1, sizeof *o);
+    if (!o)
+        return err_memory(e, "output", sizeof *o);
+    o->fd = -1;
+    o->spec = spec;
+    o->path = sys_strdup(path);
+    enum status status = o->path ? ST_OK : err_memory(e, "output", strlen(path));
+    if (status == ST_OK)
+        status = spec->format == OUT_PAIRS ? open_pairs(o, e) : open_rows(o, e);
+    if (status != ST_OK) {
+        output_abandon(o);
+        return status;
+    }
+    *out = o;
+    return ST_OK;
+}
+
+static enum status write_bytes(struct output *o, struct slice s, struct err *e)
+{
+    if (s.n == 0)
+        return ST_OK;
+    (void)XXH3_64bits_update(o->hash, s.p, s.n);
+    o->stats.bytes += s.n;
+    return sys_write(o->fd, s.p, s.n, o->path, "output.write", e);
+}
+
+static enum status write_packed(struct output *o, struct err *e)
+{
+    enum status status = write_bytes(o, buf_slice(&o->packed), e);
+    o->packed.n = 0;
+    return status;
+}
+
+static enum status flush(struct output *o, struct err *e)
+{
+    enum status status;
+    o->stats.raw_bytes += o->text.n;
+    if (o->compressor) {
+        status = compressor_write(o->compressor, buf_slice(&o->text), &o->packed, e);
+        if (status == ST_OK)
+            status = write_packed(o, e);
+    } else {
+        status = write_bytes(o, buf_slice(&o->text), e);
+    }
+    o->text.n = 0;
+    if (o->text.cap > TEXT_KEPT)
+        buf_free(&o->text);
+    return status;
+}
+
+enum status output_pair(struct output *o, struct slice key, struct slice value, struct err *e)
+{
+    enum status status;
+    if (o->run) {
+        status = run_put(o->run, 0, key, value, e);
+    } else {
+        size_t before = o->text.n;
+        status = o->write_row(o->spec, key, value, &o->scratch, &o->text, e);
+        if (status != ST_OK)
+            o->text.n = before;
+        else if (o->text.n >= TEXT_BUFFER)
+            status = flush(o, e);
+    }
+    o->stats.records += status == ST_OK;
+    return status;
+}
+
+static enum status finish_rows(struct output *o, bool durable, struct err *e)
+{
+    enum status status = flush(o, e);
+    if (status == ST_OK && o->compressor) {
+        status = compressor_finish(o->compressor, &o->packed, e);
+        if (status == ST_OK)
+            status = write_packed(o, e);
+    }
+    if (status == ST_OK && durable)
+        status = sys_fsync(o->fd, o->path, "output.fsync", e);
+    o->stats.checksum = XXH3_64bits_digest(o->hash);
+    return status;
+}
+
+static enum status finish_pairs(struct output *o, bool durable, struct err *e)
+{
+    struct run_stats run = { 0, 0, 0, 0 };
+    enum status status = run_segment_end(o->run, e);
+    if (status != ST_OK) {
+        run_abandon(o->run);
+        return status;
+    }
+    status = run_finish(o->run, durable, &run, e);
+    o->stats.bytes = o->stats.raw_bytes = run.bytes;
+    o->stats.checksum = run.checksum;
+    return status;
+}
+
+enum status output_close(struct output *o, bool durable, struct output_stats *stats, struct err *e)
+{
+    enum status status = o->run ? finish_pairs(o, durable, e) : finish_rows(o, durable, e);
+    if (stats)
+        *stats = o->stats;
+    free_output(o);
+    return status;
+}
