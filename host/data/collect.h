@@ -7,6 +7,8 @@
  * Spill points depend on the bytes folded and on nothing else. Memory: sort_buffer plus the sort's scratch, within sort_buffer + 32 MiB
  * in all (the fixed charges cover the index entries and the scratch).
  *
+ * A pair that is charged more than the whole sort buffer goes to the run as a segment of its own.
+ *
  * Partition of a pair: what the caller staged it with, else by boundaries (total order), else XXH3 of its group bytes mod partitions. */
 #ifndef LMR_DATA_COLLECT_H
 #define LMR_DATA_COLLECT_H
@@ -54,7 +56,8 @@ struct buf *collect_stage(struct collect *c);
 /* Marks the end of the key being built. */
 void collect_staged_key(struct collect *c);
 enum { PARTITION_BY_KEY = UINT32_MAX };
-/* Ends the pair; `partition` is the user's choice or PARTITION_BY_KEY. */
+/* Ends the pair; `partition` is the user's choice or PARTITION_BY_KEY. Out of range, or a pair beyond RUN_PAIR_MAX: ST_SCRIPT, and
+ * the pair is dropped. */
 enum status collect_staged(struct collect *c, uint32_t partition, struct err *e);
 /* Forgets a half-built pair (the value could not be encoded). */
 void collect_stage_drop(struct collect *c);
@@ -62,7 +65,9 @@ void collect_stage_drop(struct collect *c);
 enum status collect_string_int(struct collect *c, const char *s, size_t n, int64_t value, struct err *e);
 
 /* Folds the staged pairs of the record that just ended. Folding may be put off and done in batches (it is invisible, except that a
- * value the aggregate refuses is reported by a later call; err.record tells the record it belongs to, as passed here). */
+ * value the aggregate refuses is reported by a later call; err.record tells the record it belongs to, as passed here). After an
+ * error of this or of collect_finish the collector can only be closed. Until its commit a record's emits are held in memory beside the
+ * sort buffer, however many they are. */
 enum status collect_commit(struct collect *c, int64_t record, struct err *e);
 void collect_undo(struct collect *c);
 /* Spills what is left, finishes the run file (fsync when durable). The collector is still to be closed. */

@@ -21,7 +21,7 @@ enum status combine_open(struct combine *t, const struct agg *agg, uint64_t budg
     uint32_t head = (uint32_t)(sizeof(struct pile_head) + size);
     *t = (struct combine){ .agg = agg, .budget = budget, .bits = FIRST_BITS };
     t->is_sum = agg_is_sum(agg);
-    t->is_count = t->is_sum && strcmp(agg_name(agg), "count") == 0;
+    t->is_count = strcmp(agg_name(agg), "count") == 0;
     t->state_size = (uint32_t)size;
     t->limit = limit_of(t->bits);
     enum status status = pile_open(&t->pile, budget, head, false, partitions, e);
@@ -32,7 +32,7 @@ enum status combine_open(struct combine *t, const struct agg *agg, uint64_t budg
 
 static void drop_states(struct combine *t)
 {
-    if (t->is_sum)
+    if (t->is_sum || t->is_count)
         return;
     for (size_t at = 0; at < t->pile.used;) {
         uint8_t *entry = t->pile.region.p + at;
@@ -126,7 +126,7 @@ static inline uint8_t *find(const struct combine *t, const struct combine_pair *
 
 uint64_t combine_cost(const struct combine *t, size_t key_length)
 {
-    return key_length + t->state_size + PILE_CHARGE + (t->is_sum ? 0 : HEAP_CHARGE);
+    return key_length + t->state_size + PILE_CHARGE + (t->is_sum || t->is_count ? 0 : HEAP_CHARGE);
 }
 
 static void put_slot(uint64_t *slots, unsigned bits, uint64_t slot)
@@ -194,7 +194,7 @@ static enum status fold_weighed(struct combine *t, uint8_t *entry, struct slice 
 
 static inline enum status fold_value(struct combine *t, uint8_t *entry, struct slice value, struct err *e)
 {
-    if (!t->is_sum)
+    if (!t->is_sum && !t->is_count)
         return fold_weighed(t, entry, value, e);
     struct agg_number *number = combine_state(entry);
     int64_t v = 1;

@@ -12,7 +12,7 @@
 struct combine {
     struct pile pile;
     const struct agg *agg;
-    bool is_sum, is_count;
+    bool is_sum, is_count; /* the state is a struct agg_number, which owns nothing */
     uint32_t state_size;
     struct region slots;
     unsigned bits;   /* log2 of the number of slots */

@@ -3,6 +3,7 @@
  *   open PATH PARTITIONS BUFFER [group_by=N] [compress] [agg=HEX] [combiner] [boundaries=HEX,HEX…]
  *   emit KEY VALUE [PARTITION]    word KEY INTEGER (KEY without its tag)    half KEY (built, then dropped)
  *   commit RECORD    undo    finish    close
+ *   flood COUNT DISTINCT VALUE_BYTES (random string keys, 10 a record; VALUE_BYTES 0: the integer 1)    memory
  *   dump PATH        merge TEMPORARY PARTITION FAN_IN PATH…    partition KEY PARTITIONS
  *   cut PATH         flip PATH (damages a copy in every place and reads it)
  * Keys and values are encoded bytes in hex, or COUNTxHEX for so many times the same byte. What fails prints "error: TYPE record: MESSAGE". */
@@ -155,13 +156,40 @@ static enum status do_word(struct probe *p, struct err *e)
     return status;
 }
 
-static enum status do_half(struct probe *p)
+static enum status do_flood(struct probe *p, struct err *e)
+{
+    uint64_t count = strtoull(p->words[1], NULL, 10), distinct = strtoull(p->words[2], NULL, 10);
+    size_t value = strtoull(p->words[3], NULL, 10);
+    uint64_t state = 88172645463325252u;
+    uint8_t bytes[4096] = { VAL_TRUE };
+    enum status status = ST_OK;
+    CHECK(value <= sizeof bytes);
+    for (uint64_t i = 0; status == ST_OK && i < count; i++) {
+        char key[32];
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        int n = snprintf(key, sizeof key, "%llx", (unsigned long long)(state % distinct * 0x9e3779b97f4a7c15u));
+        if (value == 0) {
+            status = collect_string_int(p->collect, key, (size_t)n, 1, e);
+        } else {
+            CHECK(key_put_string(collect_stage(p->collect), slice_of(key, (size_t)n), false) == ST_OK);
+            collect_staged_key(p->collect);
+            CHECK(buf_append(collect_stage(p->collect), bytes, value) == ST_OK);
+            status = collect_staged(p->collect, PARTITION_BY_KEY, e);
+        }
+        if (status == ST_OK && i % 10 == 9)
+            status = collect_commit(p->collect, (int64_t)(i / 10), e);
+    }
+    return status;
+}
+
+static void do_half(struct probe *p)
 {
     unhex(p->words[1], collect_stage(p->collect));
     if (p->n > 2)
         collect_staged_key(p->collect);
     collect_stage_drop(p->collect);
-    return ST_OK;
 }
 
 static enum status do_finish(struct probe *p, struct err *e)
@@ -299,6 +327,24 @@ static void do_partition(struct probe *p)
     buf_free(&key);
 }
 
+/* Verbs that cannot fail; false when it is none of them. */
+static bool run_plain(struct probe *p, const char *verb)
+{
+    if (strcmp(verb, "undo") == 0)
+        collect_undo(p->collect);
+    else if (strcmp(verb, "close") == 0)
+        do_close(p);
+    else if (strcmp(verb, "half") == 0)
+        do_half(p);
+    else if (strcmp(verb, "partition") == 0)
+        do_partition(p);
+    else if (strcmp(verb, "memory") == 0)
+        printf("peak %lld\n", (long long)sys_peak_memory());
+    else
+        return false;
+    return true;
+}
+
 static enum status run_line(struct probe *p, struct err *e)
 {
     const char *verb = p->words[0];
@@ -306,8 +352,8 @@ static enum status run_line(struct probe *p, struct err *e)
         return do_emit(p, e);
     if (strcmp(verb, "word") == 0)
         return do_word(p, e);
-    if (strcmp(verb, "half") == 0)
-        return do_half(p);
+    if (strcmp(verb, "flood") == 0)
+        return do_flood(p, e);
     if (strcmp(verb, "commit") == 0)
         return collect_commit(p->collect, atoll(p->words[1]), e);
     if (strcmp(verb, "open") == 0)
@@ -320,17 +366,9 @@ static enum status run_line(struct probe *p, struct err *e)
         return do_merge(p, e);
     if (strcmp(verb, "cut") == 0 || strcmp(verb, "flip") == 0)
         return do_damage(p->words[1], verb[0] == 'f', e);
-    if (strcmp(verb, "undo") == 0)
-        collect_undo(p->collect);
-    else if (strcmp(verb, "close") == 0)
-        do_close(p);
-    else if (strcmp(verb, "partition") == 0)
-        do_partition(p);
-    else if (strcmp(verb, "memory") == 0)
-        printf("peak %lld\n", (long long)sys_peak_memory());
-    else
-        return err_set(e, ST_USAGE, "no such command: %s", verb);
-    return ST_OK;
+    if (run_plain(p, verb))
+        return ST_OK;
+    return err_set(e, ST_USAGE, "no such command: %s", verb);
 }
 
 int main(void)
