@@ -95,7 +95,9 @@ static void job_name(const char *path, char out[NAME_BYTES])
         bool digit = c >= '0' && c <= '9';
         if (used == 0 && !letter)
             continue;
-        out[used++] = letter || digit ? c : '_';
+        if (!letter && !digit)
+            c = '_';
+        out[used++] = c;
     }
     out[used] = '\0';
     if (used == 0)
