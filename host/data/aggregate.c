@@ -56,6 +56,9 @@ static enum status parse_top(struct slice d, struct agg *a, struct err *e)
     int64_t n = val_get_int(d, "n", 0);
     if (n < 1 || n > TOP_MAX)
         return err_set(e, ST_USAGE, "top needs n, an integer from 1 to %d", TOP_MAX);
+    struct slice by;
+    if (val_get(d, "by", &by) && strcmp(val_kind_name(by), "a boolean") != 0)
+        return err_set(e, ST_USAGE, "top's by says whether values come as { rank, value }: true or false");
     a->top_count = (uint32_t)n;
     a->top_by_rank = val_get_bool(d, "by", false);
     return ST_OK;
@@ -64,7 +67,8 @@ static enum status parse_top(struct slice d, struct agg *a, struct err *e)
 /* The standard error of HyperLogLog is 1.04 / √registers. */
 static enum status parse_approx(struct slice d, struct agg *a, struct err *e)
 {
-    double error = val_get_float(d, "error", 0.01);
+    struct slice given;
+    double error = val_get(d, "error", &given) ? val_get_float(d, "error", -1) : 0.01;
     if (!(error >= 0.002 && error <= 0.3))
         return err_set(e, ST_USAGE, "approx_distinct needs an error from 0.002 to 0.3");
     a->precision = 4;
