@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct agg_ops *const all_ops[] = {
@@ -39,7 +40,11 @@ static enum status unknown_name(const char *what, struct slice given, const char
     const char *near = nearest_name(name, known);
     if (near)
         return err_set(e, ST_USAGE, "unknown %s \"%s\"; did you mean \"%s\"?", what, name, near);
-    return err_set(e, ST_USAGE, "unknown %s \"%s\"", what, name);
+    char all[3 * NAME_MAX_SHOWN];
+    size_t at = 0;
+    for (size_t i = 0; known[i] && at < sizeof all; i++)
+        at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", known[i]);
+    return err_set(e, ST_USAGE, "unknown %s \"%s\"; there are %s", what, name, all);
 }
 
 static enum status unknown_ops(struct slice name, struct err *e)

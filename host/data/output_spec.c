@@ -3,6 +3,8 @@
 #include "base/sys.h"
 #include "data/output.h"
 
+#include <stdio.h>
+
 static const char *const format_names[] = { "text", "tsv", "csv", "jsonl", "raw", "pairs", NULL };
 static const char *const compress_names[] = { "none", "gz", "zst", "lz4", "bz2", "xz", NULL };
 static const char *const option_names[] = { "format", "compress", "columns", "header", "write", NULL };
@@ -26,7 +28,11 @@ static enum status find_name(const char *what, struct slice name, const char *co
     const char *near = nearest_name(shown, names);
     if (near)
         return err_set(e, ST_USAGE, "output: unknown %s \"%s\"; did you mean \"%s\"?", what, shown, near);
-    return err_set(e, ST_USAGE, "output: unknown %s \"%s\"", what, shown);
+    char known[SHOWN_MAX * 2];
+    size_t at = 0;
+    for (unsigned i = 0; names[i] && at < sizeof known; i++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", names[i]);
+    return err_set(e, ST_USAGE, "output: unknown %s \"%s\"; there are %s", what, shown, known);
 }
 
 /* A string option; *index stays as it is when the field is absent. */

@@ -407,6 +407,8 @@ describe("declarations and partials", function()
       assert.are.equal('usage: unknown reducer "summ"; did you mean "sum"?', probe { "agg " .. declare "summ" }[1])
       assert.are.equal('usage: unknown option of a reducer "nn"; did you mean "n"?',
          probe { "agg " .. declare("top", { nn = 3 }) }[1])
+      assert.are.equal('usage: unknown reducer "histogram"; there are sum, count, min, max, mean, first, last, ' ..
+         "list, distinct, top, approx_distinct, quantiles, all", probe { "agg " .. declare "histogram" }[1])
       assert.are.equal("usage: a reducer is a name or a table with agg, got a number", probe { "agg i3" }[1])
    end)
 

@@ -4,7 +4,9 @@
  *   pair KEY VALUE               writes a pair; says nothing, or why not
  *   fill N                       writes N pairs "key-I", I
  *   pad N BYTES                  writes N pairs of a key of BYTES letters, alone
+ *   stream N STEP                writes the same N bytes for any STEP, as values of STEP bytes each
  *   close                        "RECORDS BYTES RAW CHECKSUM"
+ *   hash PATH                    XXH3-64 of a file
  *   abandon
  *   textkey VALUE · textval VALUE   as the text format prints it
  *   pairs PATH                   the pairs of a pair run
@@ -21,6 +23,7 @@
 
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 struct probe {
     struct output_spec spec;
@@ -114,6 +117,34 @@ static void pad(struct probe *p, char *line)
     for (; n > 0; n--)
         CHECK(output_pair(p->output, buf_slice(&key), slice_of(&alone, 1), &e) == ST_OK);
     buf_free(&key);
+}
+
+static void stream(struct probe *p, char *line)
+{
+    long left = strtol(line, &line, 10), step = strtol(line, NULL, 10);
+    struct buf value = BUF_EMPTY, bytes = BUF_EMPTY;
+    uint8_t key = KEY_TRUE;
+    uint32_t state = 1;
+    struct err e;
+    for (; left > 0; left -= step) {
+        bytes.n = value.n = 0;
+        for (long i = 0; i < step && i < left; i++) {
+            state = state * 1664525 + 1013904223;
+            CHECK(buf_append_byte(&bytes, (uint8_t)('a' + (state >> 24) % 23)) == ST_OK);
+        }
+        CHECK(val_put_string(&value, buf_slice(&bytes)) == ST_OK);
+        CHECK(output_pair(p->output, slice_of(&key, 1), buf_slice(&value), &e) == ST_OK);
+    }
+    buf_free(&bytes);
+    buf_free(&value);
+}
+
+static void hash(const char *path)
+{
+    struct buf bytes = BUF_EMPTY;
+    CHECK(sys_read_file(path, SIZE_MAX / 2, &bytes, NULL) == ST_OK);
+    printf("%016" PRIx64 "\n", (uint64_t)XXH3_64bits(bytes.p, bytes.n));
+    buf_free(&bytes);
 }
 
 static void close_output(struct probe *p)
@@ -260,6 +291,10 @@ static void run_command(struct probe *p, const char *command, char *line)
         fill(p, line);
     else if (strcmp(command, "pad") == 0)
         pad(p, line);
+    else if (strcmp(command, "stream") == 0)
+        stream(p, line);
+    else if (strcmp(command, "hash") == 0)
+        hash(notation_word(&line));
     else if (strcmp(command, "close") == 0)
         close_output(p);
     else if (strcmp(command, "abandon") == 0) {
