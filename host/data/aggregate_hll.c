@@ -70,15 +70,14 @@ static size_t find_entry(const struct hll *hll, uint32_t reg)
 static enum status set_sparse(struct hll *hll, uint32_t reg, uint8_t rank)
 {
     size_t at = find_entry(hll, reg);
+    enum status status = buf_reserve(&hll->sparse, ENTRY);
+    if (status != ST_OK)
+        return status;
     uint8_t *entry = hll->sparse.p + at;
     if (at < hll->sparse.n && load_u32(entry) >> 8 == reg) {
         raise(entry, rank); /* the rank is the lowest byte */
         return ST_OK;
     }
-    enum status status = buf_reserve(&hll->sparse, ENTRY);
-    if (status != ST_OK)
-        return status;
-    entry = hll->sparse.p + at;
     memmove(entry + ENTRY, entry, hll->sparse.n - at);
     store_u32(entry, reg << 8 | rank);
     hll->sparse.n += ENTRY;
