@@ -1,5 +1,5 @@
-/* Hostile bytes into whatever decodes values, keys, partial results and side files. The first byte picks
- * which; what decodes must also hold together with the rest of the codec. */
+/* Hostile bytes into whatever decodes values, keys, partial results and side files. The first byte
+ * picks which; what decodes must also hold together with the rest of the codec. */
 #include "base/sys.h"
 #include "data/aggregate.h"
 #include "data/json.h"
@@ -81,8 +81,10 @@ static void fuzz_key(struct slice key)
 
 static enum status put_declaration(unsigned which, struct buf *out)
 {
-    static const char *const names[] = { "sum", "count", "min", "mean", "first", "list", "distinct", "top",
-                                         "approx_distinct", "quantiles" };
+    static const char *const names[] = {
+        "sum",  "count",    "min", "mean",            "first",
+        "list", "distinct", "top", "approx_distinct", "quantiles",
+    };
     const char *name = names[which % (sizeof names / sizeof *names)];
     struct buf at = BUF_EMPTY;
     struct val_map m = VAL_MAP_EMPTY;
@@ -99,7 +101,8 @@ static enum status put_declaration(unsigned which, struct buf *out)
     return val_map_end(&m, out);
 }
 
-/* Adds the bytes as a value (when they are one), merges them as a partial, and what follows from that. */
+/* Adds the bytes as a value (when they are one), merges them as a partial, and what follows from
+ * that. */
 static void fuzz_aggregate(unsigned which, struct slice bytes)
 {
     struct buf declaration = BUF_EMPTY, out = BUF_EMPTY;

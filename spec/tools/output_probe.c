@@ -1,4 +1,4 @@
-/* output_probe: one command a line on standard input; paths hold no blanks. Values as in notation.h.
+/* output_probe: one command a line on standard input; no blanks in paths. Values as in notation.h.
  *   spec DESCRIPTION             parses an output's description: "ok SUFFIX", or why not
  *   open PATH DESCRIPTION        opens a part
  *   pair KEY VALUE               writes a pair; says nothing, or why not
@@ -6,11 +6,12 @@
  *   pad N BYTES                  writes N pairs of a key of BYTES letters, alone
  *   stream N STEP                writes the same N bytes for any STEP, as values of STEP bytes each
  *   close                        "RECORDS BYTES RAW CHECKSUM"
- *   hash PATH                    XXH3-64 of a file
  *   abandon
+ *   hash PATH                    XXH3-64 of a file
  *   textkey VALUE · textval VALUE   as the text format prints it
  *   pairs PATH                   the pairs of a pair run
- *   side PATH INDEX KEY SPEC     builds a side file of one input file; KEY "-": none; "RECORDS", or why not
+ *   side PATH INDEX KEY SPEC     builds a side file of one input file; KEY "-": none; "RECORDS", or
+ *                                why not
  *   map INDEX                    opens it: "COUNT", or why not
  *   lookup VALUE                 in the one open: the value, or "none"
  *   entries                      all its pairs */
@@ -93,6 +94,7 @@ static void fill(struct probe *p, char *line)
     struct err e;
     long n = strtol(line, NULL, 10);
     err_clear(&e);
+    CHECK(buf_reserve(&key, 64) == ST_OK && key.p);
     for (long i = 0; i < n; i++) {
         char name[32];
         int length = snprintf(name, sizeof name, "key-%ld", i);
@@ -153,7 +155,8 @@ static void close_output(struct probe *p)
     struct err e;
     err_clear(&e);
     if (report(output_close(p->output, true, &stats, &e), &e) == ST_OK)
-        printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %016" PRIx64 "\n", stats.records, stats.bytes, stats.raw_bytes, stats.checksum);
+        printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %016" PRIx64 "\n", stats.records, stats.bytes,
+               stats.raw_bytes, stats.checksum);
     p->output = NULL;
 }
 
@@ -200,7 +203,8 @@ static void pairs(const char *path)
     run_close(run);
 }
 
-static enum status build(const char *path, const char *index, const char *key, struct slice description, struct err *e)
+static enum status build(const char *path, const char *index, const char *key,
+                         struct slice description, struct err *e)
 {
     struct arena a = ARENA_EMPTY;
     struct input_spec spec_of_input;
@@ -222,10 +226,12 @@ static void side(char *line)
 {
     struct buf description = BUF_EMPTY;
     struct err e;
-    const char *path = notation_word(&line), *index = notation_word(&line), *key = notation_word(&line);
+    const char *path = notation_word(&line), *index = notation_word(&line),
+               *key = notation_word(&line);
     err_clear(&e);
     notation_value(&line, &description);
-    (void)report(build(path, index, strcmp(key, "-") == 0 ? NULL : key, buf_slice(&description), &e), &e);
+    (void)report(
+        build(path, index, strcmp(key, "-") == 0 ? NULL : key, buf_slice(&description), &e), &e);
     buf_free(&description);
 }
 
