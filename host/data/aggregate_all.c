@@ -11,7 +11,8 @@ static const void *const_field_state(const struct agg_field *field, const void *
     return (const uint8_t *)state + field->offset;
 }
 
-/* What `field` takes of a value: the whole for count, else the field of its name; false when absent. */
+/* What `field` takes of a value: the whole for count, else the field of its name; false when
+ * absent. */
 static bool field_value(const struct agg_field *field, struct slice value, struct slice *out)
 {
     *out = value;
