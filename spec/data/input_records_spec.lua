@@ -219,6 +219,15 @@ describe("a file that changed since the plan", function()
       end
    end)
 
+   it("while it is read is refused behind its last whole record", function()
+      local path = h.write(h.tmpdir(), "file", ("12345678\n"):rep(100000))
+      local out = probe({ "shrink", "text", "600003", path }).out
+      local _, lines = out:gsub("%d+\t12345678\n", "")
+      assert.are.equal(600003 // 9, lines)
+      assert.matches("\nerror data_corruption %-1 %-1: [^\n]*/file changed since the plan: it had 900000 bytes and " ..
+         "has 600003 now; run the job again from the start\n$", out)
+   end)
+
    it("and is gone is an error that names it", function()
       assert.matches("^error usage %-1 %-1: no such file: /nowhere/at/all", read("text", "/nowhere/at/all").out)
    end)

@@ -8,6 +8,7 @@
  *   cat SPEC SIZE NAME…          the records of all splits, one after another
  *   cuts SPEC PATH               reads the file in two parts for every cut, and in splits of every
  *                                size: "same" when each gives the records of the file in one part
+ *   shrink SPEC SIZE PATH        the records of a file that is cut to SIZE once it is open
  *   spool PATH                   standard input into PATH; prints the bytes
  *   pairs PATH                   JSON arrays [key, value] on standard input, one a line, into a
  *                                pair run; an empty line begins a new segment
@@ -24,6 +25,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int fail(const struct err *e)
 {
@@ -66,14 +68,11 @@ static enum status print_record(const struct record *rec, struct buf *out, struc
     return status == ST_OK ? buf_append_byte(out, '\n') : status;
 }
 
-static enum status read_part(const struct split_part *part, const struct input_spec *spec,
-                             struct buf *out, struct err *e)
+/* Prints all records and closes the reader. */
+static enum status read_all(struct reader *r, struct buf *out, struct err *e)
 {
-    struct reader *r;
     struct record rec;
-    enum status status = reader_open(part, spec, &r, e);
-    if (status != ST_OK)
-        return status;
+    enum status status;
     uint64_t before = 0;
     for (;;) {
         status = reader_next(r, &rec, e);
@@ -87,12 +86,18 @@ static enum status read_part(const struct split_part *part, const struct input_s
         if (status != ST_OK)
             break;
     }
-    if (status == ST_END)
-        CHECK(reader_next(r, &rec, e) == ST_END);
-    else
+    if (status == ST_END || status == ST_CORRUPT)
         CHECK(reader_next(r, &rec, e) == status);
     reader_close(r);
     return status == ST_END ? ST_OK : status;
+}
+
+static enum status read_part(const struct split_part *part, const struct input_spec *spec,
+                             struct buf *out, struct err *e)
+{
+    struct reader *r;
+    enum status status = reader_open(part, spec, &r, e);
+    return status == ST_OK ? read_all(r, out, e) : status;
 }
 
 static void print_all(const struct buf *out)
@@ -217,6 +222,30 @@ static int run_each(int argc, char **argv, struct arena *a, struct err *e)
     }
     buf_free(&out);
     return 0;
+}
+
+static int run_shrink(int argc, char **argv, struct arena *a, struct err *e)
+{
+    struct input_spec spec;
+    struct input_files files = { NULL, 0 };
+    struct reader *r = NULL;
+    struct buf out = BUF_EMPTY;
+    enum status status =
+        argc == 3 ? parse_spec(argv[0], a, &spec, e) : err_set(e, ST_USAGE, "what?");
+    if (status == ST_OK)
+        status = find_files(argv + 2, 1, a, &files, e);
+    if (status == ST_OK) {
+        uint64_t size = files.files[0].size;
+        struct split_part part = { argv[2], 0, size, size, 0 };
+        status = reader_open(&part, &spec, &r, e);
+    }
+    if (status == ST_OK) {
+        CHECK(truncate(argv[2], (off_t)strtoull(argv[1], NULL, 10)) == 0);
+        status = read_all(r, &out, e);
+    }
+    print_all(&out);
+    buf_free(&out);
+    return status == ST_OK ? 0 : fail(e);
 }
 
 /* Numbers of bad records are counted a part, so they are left out of what is compared. */
@@ -374,6 +403,7 @@ static const struct {
     { "expand", run_expand }, { "plan", run_plan },   { "cat", run_cat },
     { "read", run_read },     { "each", run_each },   { "cuts", run_cuts },
     { "spool", run_spool },   { "pairs", run_pairs }, { "bench", run_bench },
+    { "shrink", run_shrink },
 };
 
 int main(int argc, char **argv)
@@ -387,7 +417,8 @@ int main(int argc, char **argv)
             code = commands[i].run(argc - 2, argv + 2, &a, &e);
     arena_free(&a);
     if (code == 2)
-        (void)fprintf(stderr,
-                      "usage: input_probe expand|plan|each|cat|read|cuts|spool|pairs|bench …\n");
+        (void)fprintf(
+            stderr,
+            "usage: input_probe expand|plan|each|cat|read|cuts|shrink|spool|pairs|bench …\n");
     return code;
 }
