@@ -94,7 +94,7 @@ describe("text records", function()
 
    it("that are far too long are passed over without being kept", function()
       local sh = "(echo a; head -c 300000000 /dev/zero | tr '\\0' x; echo; echo b) >huge; ulimit -v " ..
-         (h.sanitized and "unlimited" or "60000") .. "; " .. h.quote(h.tool("input_probe")) ..
+         (h.sanitized and "unlimited" or "120000") .. "; " .. h.quote(h.tool("input_probe")) ..
          " read '{\"max_record\":\"1M\"}' 0 end huge; rm huge"
       assert.are.equal("0\ta\nbad 2 1 65536: the record is longer than max_record (1048576 bytes)\n300000003\tb\n",
          h.sh(sh, { dir = dir }).out)
