@@ -260,7 +260,7 @@ describe("the collector", function()
 
    it("holds keys and values larger than a block and than the sort buffer", function()
       local dir = h.tmpdir()
-      local list = { "3061 70000x41", "3062 21", "300000x30 21", "3061 22", "3061 400000x42", "3061 23", "300000x30 22",
+      local list = { "3061 70000x41", "3062 21", "300000x30 21", "3061 22", "3061 5000000x42", "3061 23", "300000x30 22",
          "3060 65000x43", "3060 24" }
       for _, settings in ipairs { "1 100000", "1 100000 compress", "1 100000000" } do
          local script = collect({}, dir .. "/r", list, settings, 1)
@@ -270,7 +270,7 @@ describe("the collector", function()
             got[#got + 1] = line:match("^0 (.*)$")
          end
          assert.same({ "300000x30 21", "300000x30 22", "3060 65000x43", "3060 24", "3061 70000x41", "3061 22",
-            "3061 400000x42", "3061 23", "3062 21" }, got)
+            "3061 5000000x42", "3061 23", "3062 21" }, got)
       end
    end)
 
