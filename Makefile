@@ -85,7 +85,7 @@ bench: ## build the inputs in build/bench and print the table of benchmarks
 	@.ci/setup run bench
 	$(MAKE_QUIETLY) all
 	spec/bench/corpus.sh
-	spec/bench/run
+	spec/bench/run.sh
 
 lint: ## gcc and clang warnings, clang-tidy, cppcheck, luacheck, shellcheck: any is an error
 	@.ci/setup run lint

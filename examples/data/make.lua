@@ -67,7 +67,7 @@ local function web_log()
    end
    local pages = { "/", "/news", "/about", "/search?q=lua", "/docs/start", "/docs/jobs", "/docs/profiles", "/download" }
    local networks = { "192.0.2.", "198.51.100.", "203.0.113." }
-   local time = 1772323200 -- 1 March 2026, 0:00 UTC
+   local time = 1772301600 -- 28 February 2026, 18:00 UTC
    for _ = 1, 2000 do
       time = time + random(40)
       local host = networks[random(3)] .. random(20) * 12

@@ -19,7 +19,8 @@ static enum decoded lz4_step(void *state, struct decode_io *io)
     size_t taken = (size_t)(io->in_end - io->in), given = (size_t)(io->out_end - io->out);
     size_t result = LZ4F_decompress(state, io->out, &given, io->in, &taken, NULL);
     if (LZ4F_isError(result)) {
-        io->why = LZ4F_getErrorName(result);
+        const char *name = LZ4F_getErrorName(result);
+        io->why = strcmp(name, "ERROR_frameType_unknown") == 0 ? "what stands here is no lz4 frame" : name;
         return DECODE_BROKEN;
     }
     io->in += taken;

@@ -1,6 +1,5 @@
 /* How one input is read: the description in a job, checked and made a struct. */
 #include "base/size.h"
-#include "base/sys.h"
 #include "data/input.h"
 
 enum { NAME_MAX_BYTES = 64 };
@@ -222,22 +221,41 @@ static enum status take_field(struct slice key, struct slice value, struct arena
     return unknown_field(name, e);
 }
 
+/* True when one of the first `n` columns has the name. */
+static bool has_column(const struct input_spec *spec, uint64_t n, struct slice name)
+{
+    struct val_cursor c;
+    struct slice element, column;
+    uint64_t count = val_array(spec->columns, &c);
+    for (uint64_t i = 0; i < n && i < count; i++)
+        if (val_skip(&c, &element) == ST_OK && val_as_string(element, &column) && slice_equal(name, column))
+            return true;
+    return false;
+}
+
+static enum status check_columns(const struct input_spec *spec, struct err *e)
+{
+    struct val_cursor c;
+    struct slice element, name;
+    uint64_t n = val_array(spec->columns, &c);
+    for (uint64_t i = 0; i < n; i++)
+        if (val_skip(&c, &element) == ST_OK && val_as_string(element, &name) && has_column(spec, i, name))
+            return err_set(e, ST_USAGE, "input: columns names \"%.*s\" twice",
+                           (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
+    return ST_OK;
+}
+
 /* Every column that has a type is one of `columns`. */
 static enum status check_types(const struct input_spec *spec, struct err *e)
 {
-    struct val_cursor types, columns;
-    struct slice key, value, name, column;
+    struct val_cursor types;
+    struct slice key, value, name;
     uint64_t n = val_map_open(spec->types, &types);
     for (uint64_t i = 0; i < n; i++) {
         if (val_skip(&types, &key) != ST_OK || val_skip(&types, &value) != ST_OK ||
             !val_as_string(key, &name))
             return wrong("types", "a table", e);
-        bool found = false;
-        uint64_t count = val_array(spec->columns, &columns);
-        for (uint64_t j = 0; j < count && !found; j++)
-            found = val_skip(&columns, &value) == ST_OK && val_as_string(value, &column) &&
-                    slice_equal(name, column);
-        if (!found)
+        if (!has_column(spec, UINT64_MAX, name))
             return err_set(e, ST_USAGE, "input: types names \"%.*s\", which is none of columns",
                            (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
     }
@@ -252,11 +270,10 @@ static enum status check_whole(const struct input_spec *spec, struct err *e)
         return err_set(e, ST_USAGE, "input: record_size is more than max_record");
     if (spec->quote && spec->quote == spec->separator)
         return err_set(e, ST_USAGE, "input: separator and quote are the same");
-    if (spec->types.n > 0 && spec->columns.n > 0)
-        return check_types(spec, e);
-    if (spec->types.n > 0 && !spec->header)
+    if (spec->types.n > 0 && spec->columns.n == 0 && !spec->header)
         return err_set(e, ST_USAGE, "input: types needs names: give columns, or header = true");
-    return ST_OK;
+    enum status status = check_columns(spec, e);
+    return status == ST_OK && spec->columns.n > 0 ? check_types(spec, e) : status;
 }
 
 static enum status parse_map(struct slice map, struct arena *a, struct input_spec *spec, struct err *e)

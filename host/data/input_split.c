@@ -1,5 +1,4 @@
 /* Files into splits: big ones cut, small ones combined. A function of sizes and formats alone. */
-#include "base/sys.h"
 #include "data/input.h"
 
 #include <inttypes.h>

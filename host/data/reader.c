@@ -17,6 +17,7 @@ static enum status open_format(struct reader *r, struct err *e)
     case IN_FIXED:
         return reader_fixed_open(r, e);
     case IN_PAIRS:
+        return reader_pairs_open(r, e);
     case IN_LUA:
         break;
     }
@@ -85,8 +86,12 @@ enum status reader_skip_bom(struct reader *r, struct err *e)
         return ST_OK;
     /* A damaged stream says so when its records are asked for. */
     enum status status = window_fill(w, 3, e);
-    if (status == ST_OK && w->end - w->start >= 3 && memcmp(w->p + w->start, "\xef\xbb\xbf", 3) == 0)
+    if (status == ST_OK && w->end - w->start >= 3 && memcmp(w->p + w->start, "\xef\xbb\xbf", 3) == 0) {
         w->start += 3;
+        /* The first line still belongs to the part that has byte 0, also when it is cut within the mark. */
+        if (r->lines.to > 0 && r->lines.to < 4)
+            r->lines.to = 4;
+    }
     return status == ST_CORRUPT ? ST_OK : status;
 }
 

@@ -145,36 +145,44 @@ static void pass_first_line(struct window *w, struct line *row)
     w->start += n + (lf != NULL);
 }
 
-/* The same for a row that is unfinished within max_record. ST_BAD_RECORD, or an error. */
+/* Bytes in which a row with its line end has to be complete. What is said of a row that is not must not
+ * depend on how much of the file happens to be in the window. */
+static size_t row_limit(const struct reader *r)
+{
+    return (size_t)r->lines.max_record + 2;
+}
+
+/* The same for a row that is not complete within the limit. ST_BAD_RECORD, or an error. */
 static enum status unfinished_row(struct reader *r, struct line *row, const char *why, struct err *e)
 {
     struct window *w = &r->lines.w;
-    size_t n = w->end - w->start;
-    if (n > r->lines.max_record && !memchr(w->p + w->start, '\n', n))
+    size_t n = w->end - w->start, limit = row_limit(r);
+    if (n >= limit && !memchr(w->p + w->start, '\n', limit))
         return lines_too_long(&r->lines, row, e);
     pass_first_line(w, row);
     return err_set(e, ST_BAD_RECORD, "%s", why);
 }
 
-/* Brings the row that starts in the window into it as a whole: *n bytes, then, unless the file ends there, a LF. */
+/* Brings the row that starts in the window into it: *n bytes, then a LF unless it is not *ended. */
 static enum status take_in_row(struct reader *r, size_t *n, bool *ended, struct err *e)
 {
     struct csv *c = r->state;
     struct window *w = &r->lines.w;
+    size_t limit = row_limit(r);
     c->scan.state = CSV_BEGIN;
-    *ended = true;
     for (*n = 0;;) {
-        const uint8_t *p = w->p + w->start;
-        const uint8_t *lf = csv_scan(&c->scan, p + *n, w->p + w->end);
-        *n = lf ? (size_t)(lf - p) : w->end - w->start;
-        if (lf || (*n > r->lines.max_record && *n - r->lines.max_record > 1))
+        size_t have = w->end - w->start;
+        const uint8_t *p = w->p + w->start, *end = p + (have < limit ? have : limit);
+        const uint8_t *lf = csv_scan(&c->scan, p + *n, end);
+        *ended = lf != NULL;
+        *n = (size_t)((lf ? lf : end) - p);
+        if (lf || *n == limit)
             return ST_OK;
         enum status status = window_more(w, e);
-        if (status == ST_END && *n == 0)
-            return ST_END;
-        *ended = status != ST_END;
+        if (status == ST_END)
+            return *n == 0 ? ST_END : ST_OK;
         if (status != ST_OK)
-            return status == ST_END ? ST_OK : status;
+            return status;
     }
 }
 

@@ -80,6 +80,8 @@ static enum status open_decoder(struct source *s, const char *path, struct err *
     if (!s->chunk || !s->state)
         return err_memory(e, "a decompressor", s->chunk_cap);
     s->position = s->start = 0;
+    s->io.in = s->io.in_end = s->chunk;
+    s->io.last = s->size == 0;
     return ST_OK;
 }
 

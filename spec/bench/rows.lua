@@ -49,7 +49,7 @@ return {
       },
    },
    {
-      name = "few", input = DATA .. "few_words.txt", check = "lines",
+      name = "common", input = DATA .. "common.txt", check = "lines",
       commands = {
          lmr2 = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2"),
          naive = { "lua5.4", BENCH .. "naive.lua", "@" },
@@ -74,7 +74,7 @@ return {
       },
    },
    {
-      name = "sort", input = DATA .. "sort.txt", check = "bytes",
+      name = "sort", input = DATA .. "sort_records.txt", check = "bytes",
       commands = {
          lmr = lmr(JOBS .. "sort.lua", "--workers 2"),
          sort = { "sort", "--parallel=2", "-S1G", "@", "-o", "OUT/sorted" },

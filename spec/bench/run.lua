@@ -311,7 +311,7 @@ local function main()
          tell("run.sh: group %s could not be measured: %s", group.name, result)
       end
    end
-   print_results(measured)
+   if measured[1] then print_results(measured) end
    return failures
 end
 

@@ -3,10 +3,13 @@
  *   expand NAME…                 size TAB path, a file a line
  *   plan SPEC SIZE NAME…         a split a line: part "path from to", more parts behind ";"
  *   read SPEC FROM TO PATH       the records of one part
+ *   each SPEC PATH…              the records of each file behind a line "== PATH"; goes on after an error
  *   cat SPEC SIZE NAME…          the records of all splits, one after another
  *   cuts SPEC PATH               reads the file in two parts for every cut, and in splits of every size:
  *                                "same" when each gives the records of the file in one part
  *   spool PATH                   standard input into PATH; prints the bytes
+ *   pairs PATH                   JSON arrays [key, value] on standard input, one a line, into a pair run; an empty
+ *                                line begins a new segment
  *   bench SPEC PATH              records, value bytes, seconds
  *
  * SPEC is JSON, or a format's name. A record is printed as "offset TAB value"; the value raw, or as JSON (of pairs:
@@ -14,6 +17,7 @@
 #include "base/sys.h"
 #include "data/input.h"
 #include "data/json.h"
+#include "data/run.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -185,6 +189,29 @@ static int run_read(int argc, char **argv, struct arena *a, struct err *e)
     return status == ST_OK ? 0 : fail(e);
 }
 
+static int run_each(int argc, char **argv, struct arena *a, struct err *e)
+{
+    struct input_spec spec;
+    struct buf out = BUF_EMPTY;
+    if (argc < 1 || parse_spec(argv[0], a, &spec, e) != ST_OK)
+        return fail(e);
+    for (int i = 1; i < argc; i++) {
+        struct input_files files;
+        (void)printf("== %s\n", argv[i]);
+        enum status status = find_files(argv + i, 1, a, &files, e);
+        out.n = 0;
+        if (status == ST_OK) {
+            struct split_part part = { argv[i], 0, files.files[0].size, files.files[0].size, 0 };
+            status = read_part(&part, &spec, &out, e);
+        }
+        print_all(&out);
+        if (status != ST_OK)
+            (void)fail(e);
+    }
+    buf_free(&out);
+    return 0;
+}
+
 /* Numbers of bad records are counted a part, so they are left out of what is compared. */
 static void drop_numbers(struct buf *out)
 {
@@ -263,6 +290,49 @@ static int run_spool(int argc, char **argv, struct arena *a, struct err *e)
     return 0;
 }
 
+/* One line of a pair run's text. */
+static enum status put_pair(struct run_writer *w, struct slice line, struct err *e)
+{
+    struct buf value = BUF_EMPTY, key = BUF_EMPTY;
+    struct val_cursor c;
+    struct slice first, second;
+    if (line.n == 0) {
+        enum status status = run_segment_end(w, e);
+        return status == ST_OK ? run_segment_begin(w, e) : status;
+    }
+    enum status status = json_to_value(line, &value, e);
+    if (status == ST_OK) {
+        CHECK(val_array(buf_slice(&value), &c) == 2);
+        CHECK(val_skip(&c, &first) == ST_OK && val_skip(&c, &second) == ST_OK);
+        status = value_to_key(first, &key, e);
+    }
+    if (status == ST_OK)
+        status = run_put(w, 0, buf_slice(&key), second, e);
+    buf_free(&value);
+    buf_free(&key);
+    return status;
+}
+
+static int run_pairs(int argc, char **argv, struct arena *a, struct err *e)
+{
+    (void)a;
+    struct run_writer *w;
+    if (argc != 1 || run_create(argv[0], 1, false, &w, e) != ST_OK)
+        return fail(e);
+    enum status status = run_segment_begin(w, e);
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    while (status == ST_OK && (n = getline(&line, &cap, stdin)) > 0)
+        status = put_pair(w, slice_of(line, (size_t)n - 1), e);
+    free(line);
+    if (status == ST_OK)
+        status = run_segment_end(w, e);
+    if (status == ST_OK)
+        status = run_finish(w, false, NULL, e);
+    return status == ST_OK ? 0 : fail(e);
+}
+
 static int run_bench(int argc, char **argv, struct arena *a, struct err *e)
 {
     struct input_spec spec;
@@ -292,7 +362,8 @@ static const struct {
     int (*run)(int argc, char **argv, struct arena *a, struct err *e);
 } commands[] = {
     { "expand", run_expand }, { "plan", run_plan },   { "cat", run_cat },     { "read", run_read },
-    { "cuts", run_cuts },     { "spool", run_spool }, { "bench", run_bench },
+    { "each", run_each },     { "cuts", run_cuts },   { "spool", run_spool }, { "pairs", run_pairs },
+    { "bench", run_bench },
 };
 
 int main(int argc, char **argv)
@@ -306,6 +377,6 @@ int main(int argc, char **argv)
             code = commands[i].run(argc - 2, argv + 2, &a, &e);
     arena_free(&a);
     if (code == 2)
-        (void)fprintf(stderr, "usage: input_probe expand|plan|cat|read|cuts|spool|bench …\n");
+        (void)fprintf(stderr, "usage: input_probe expand|plan|each|cat|read|cuts|spool|pairs|bench …\n");
     return code;
 }

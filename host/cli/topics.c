@@ -1,0 +1,105 @@
+#include "cli/topics.h"
+
+#include <stddef.h>
+
+static const char input_text[] =
+    "Inputs are named on the command line, or by input_files in the job: files, directories "
+    "(read recursively; names that start with . or _ are skipped), globs in quotes, "
+    "@LIST (a file with one name a line, # for comments) and - for standard input. With no "
+    "names at all a pipe on standard input is read. "
+    "Files that end in .gz, .zst, .lz4, .bz2 or .xz are decompressed, several members in a "
+    "file included. Relative names are relative to the working directory.\n"
+    "\n"
+    "Formats, by input = \"…\" in the job or --input:\n"
+    "\n"
+    "    text    a record a line; key: byte offset, value: the line without its\n"
+    "            LF or CRLF. NUL bytes and invalid UTF-8 pass as they are\n"
+    "    jsonl   a JSON value a line; integers of 64 bits stay exact integers,\n"
+    "            null is mr.null; blank lines are skipped\n"
+    "    csv     RFC 4180, with a header: value is a table column = text\n"
+    "    tsv     the same, with tabs\n"
+    "    whole   a record a file; key: its path, value: its bytes\n"
+    "    fixed   records of record_size bytes\n"
+    "\n"
+    "A table says more, and an entry of input_files may have its own:\n"
+    "\n"
+    "    input = { format = \"csv\", separator = \";\", quote = '\"',\n"
+    "              header = false, columns = { \"id\", \"price\" },\n"
+    "              types = { id = \"integer\", price = \"number\" },\n"
+    "              multiline = true },   -- quoted fields may hold newlines\n"
+    "    input = { format = \"fixed\", record_size = 100 },\n"
+    "    input = { format = \"jsonl\", max_record = 1048576 },\n"
+    "    input = { reader = { open = function(path, from, to) … end,\n"
+    "                         next = function(handle) … end } },\n"
+    "    input_files = { \"logs/*.gz\",\n"
+    "                    { path = \"users.csv\", input = \"csv\", tag = \"user\" } }\n"
+    "\n"
+    "A record longer than max_record (64M) is a bad record. Big files are cut into splits of "
+    "--split-size, small ones are put together; compressed files, whole files and "
+    "multi-line CSV are not cut.\n";
+
+static const char output_text[] =
+    "With -o DIR the result is in DIR: part-00000, part-00001, …, one a reducer, each in key "
+    "order; _MANIFEST.json lists them with their records, bytes and checksums, and holds the "
+    "counters; _SUCCESS, "
+    "empty, is written last. DIR appears complete or not at all. Without -o the parts go to "
+    "standard output, one after the other, after the last reduce has ended.\n"
+    "\n"
+    "Formats, by output = \"…\" in the job or --output-format:\n"
+    "\n"
+    "    text    key, tab, value. A key stored alone is printed alone; tables are\n"
+    "            printed as JSON\n"
+    "    tsv     elements of the key, then of the value, with tabs; tab, newline\n"
+    "            and backslash inside a field as \\t, \\n and \\\\\n"
+    "    csv     the same with commas, quoted by RFC 4180\n"
+    "    jsonl   {\"key\":…,\"value\":…}, one a line\n"
+    "    raw     the value's bytes and nothing else\n"
+    "\n"
+    "A table says more:\n"
+    "\n"
+    "    output = { format = \"csv\", columns = { \"word\", \"n\" }, header = true,\n"
+    "               compress = \"gz\",      -- gz, zst, lz4, bz2 or xz\n"
+    "               write = \"value\" }     -- leave the key out\n"
+    "\n"
+    "mr.output(name, key, value) writes to side files name-00000, … beside the parts.\n";
+
+static const char exit_text[] =
+    "    0     complete\n"
+    "    1     failed\n"
+    "    2     wrong usage, job or profile; nothing was started\n"
+    "    130   interrupted (SIGINT), 143: terminated (SIGTERM)\n"
+    "\n"
+    "Messages and progress go to standard error, results and help to standard output. A reader "
+    "of the results that stops early (as head does) is no failure.\n";
+
+static const char files_text[] =
+    "    ~/.local/state/lmr/JOB-N/   a job's journal; removed by nobody but you\n"
+    "    DIR/part-00000 …            the result, see lmr help output\n"
+    "    DIR/_MANIFEST.json          what the parts are, and the counters\n"
+    "    DIR/_SUCCESS                there once the result is complete\n"
+    "    DIR/.lmr-JOB-N/             parts and runs of a job in work\n";
+
+static const char environment_text[] =
+    "    LMR_STATE_DIR     where journals are kept (--state-dir)\n"
+    "    XDG_STATE_HOME    else in lmr/ there; else in ~/.local/state/lmr\n"
+    "    LMR_WORK_DIR      where runs are written (--work-dir)\n"
+    "    NO_COLOR          set to anything: no colours\n"
+    "    TERM              dumb: plain lines instead of a live one\n"
+    "    LUA_PATH          where require looks after the job's own directory\n";
+
+static const struct topic table[] = {
+    { "job", "the job API on a page", "JOBS", topic_job_text },
+    { "input", "what can be read, and how", "INPUTS", input_text },
+    { "output", "what is written, and how", "OUTPUTS", output_text },
+    { "reducers", "the reducers that need no code", "REDUCERS", topic_reducers_text },
+    { "testing", "how to test a job", "TESTING JOBS", topic_testing_text },
+    { "exit-codes", "what the exit codes mean", "EXIT STATUS", exit_text },
+    { "files", "the files that lmr writes", "FILES", files_text },
+    { "environment", "the environment variables that lmr reads", "ENVIRONMENT", environment_text },
+    { NULL, NULL, NULL, NULL },
+};
+
+const struct topic *topics(void)
+{
+    return table;
+}

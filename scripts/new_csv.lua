@@ -1,0 +1,33 @@
+-- count, sum and mean of a CSV column by the values of another
+--
+-- Run it:              lmr run @FILE@ FILE.csv… -- --by country --column price
+-- The job API on a page: lmr help job
+-- How CSV is read:     lmr help input
+
+local mr = require "mr"
+
+-- What stands after -- on the command line, with defaults.
+local args = mr.args { by = "name", column = "value" }
+
+return mr.job {
+   job_name = "@NAME@",
+
+   input = "csv",         -- the first line of each file names its columns
+   output = {
+      format = "csv", header = true, columns = { "key", "n", "sum", "mean" },
+   },
+
+   -- Called for each row, a table column = text.
+   map = function(_, row, emit)
+      local number = tonumber(row[args.column])
+      if number then
+         emit(row[args.by], number)
+      else
+         mr.increment("rows", "no number", 1)   -- shown in the summary
+      end
+   end,
+
+   -- Several reducers at once give a table with a field for each.
+   combine = mr.all { n = mr.count, sum = mr.sum, mean = mr.mean },
+   reduce = mr.all { n = mr.count, sum = mr.sum, mean = mr.mean },
+}
