@@ -201,7 +201,11 @@ static enum status fold_stage(struct collect *c, struct err *e)
 {
     c->stats.staged_pairs += c->committed;
     c->stats.staged_bytes += c->committed_bytes;
-    enum status status = collect_fold(c, e);
+    enum status status = c->failed;
+    if (status == ST_OK)
+        status = c->failed = collect_fold(c, e);
+    else
+        (void)err_set(e, status, "the collector has failed before");
     c->pair_count = c->committed = c->mark_count = 0;
     c->stage.n = c->key_start = c->key_end = c->committed_bytes = 0;
     if (c->stage.cap > STAGE_KEEP) {
@@ -243,10 +247,11 @@ uint64_t collect_spills(const struct collect *c)
 
 enum status collect_finish(struct collect *c, bool durable, struct collect_stats *stats, struct err *e)
 {
+    CHECK(c->run);
     collect_undo(c);
     enum status status = fold_stage(c, e);
     if (status == ST_OK)
-        status = collect_spill(c, e);
+        status = c->failed = collect_spill(c, e);
     if (status != ST_OK)
         return status;
     struct run_writer *run = c->run;

@@ -41,6 +41,7 @@ struct collect {
     struct run_writer *run;
     struct buf scratch; /* a partial being written */
     struct collect_stats stats;
+    enum status failed; /* of the first error of a fold or spill: from then on there is nothing to go on with */
 };
 
 /* Folds the committed pairs of the stage and empties it. */

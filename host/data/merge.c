@@ -110,22 +110,31 @@ static enum status open_cursors(const struct source *s, size_t n, struct open_ru
     return status;
 }
 
+/* Hands cursors to a tree, or closes them when they are not all open. */
+static enum status plant_tree(const struct source *s, size_t n, struct open_runs *open,
+                              struct run_cursor **cursors, struct tree **tree, struct err *e)
+{
+    enum status status = open_cursors(s, n, open, cursors, e);
+    if (status == ST_OK)
+        return tree_open_take(cursors, n, tree, e);
+    for (size_t i = 0; i < n; i++)
+        run_cursor_close(cursors[i]);
+    return status;
+}
+
 /* A tree over `n` sources; `open` keeps their runs until the tree is closed. */
 static enum status open_tree(const struct source *s, size_t n, struct open_runs *open, struct tree **tree,
                              struct err *e)
 {
     struct run_cursor **cursors = sys_calloc(n, sizeof(struct run_cursor *));
-    open->runs = sys_calloc(n, sizeof(struct run *));
-    enum status status = ST_OK;
-    if (!cursors || !open->runs)
-        status = err_memory(e, "a merge", n * sizeof(struct run *));
-    if (status == ST_OK)
-        status = open_cursors(s, n, open, cursors, e);
-    if (status == ST_OK)
-        status = tree_open_take(cursors, n, tree, e);
-    else
-        for (size_t i = 0; cursors && i < n; i++)
-            run_cursor_close(cursors[i]);
+    struct run **runs = sys_calloc(n, sizeof(struct run *));
+    if (!cursors || !runs) {
+        sys_free(cursors);
+        sys_free(runs);
+        return err_memory(e, "a merge", n * sizeof(struct run *));
+    }
+    open->runs = runs;
+    enum status status = plant_tree(s, n, open, cursors, tree, e);
     sys_free(cursors);
     if (status != ST_OK)
         close_runs(open);

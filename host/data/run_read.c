@@ -88,7 +88,8 @@ static enum status read_tail(struct run *r, uint64_t size, struct err *e)
     if (r->footer < RUN_HEADER_SIZE || r->footer > room)
         return damaged(r->path, size, "its index is out of place", e);
     uint64_t segment_size = (uint64_t)r->partitions * RUN_ENTRY_SIZE;
-    if (r->segments != (room - r->footer) / segment_size || (room - r->footer) % segment_size != 0)
+    uint64_t index_size = room - r->footer;
+    if (segment_size == 0 || index_size % segment_size != 0 || r->segments != index_size / segment_size)
         return damaged(r->path, size, "its index has a wrong length", e);
     return ST_OK;
 }

@@ -100,6 +100,9 @@ static enum status spill_pile(struct collect *c, struct err *e)
 
 /* --- the aggregate --- */
 
+/* A scratch grown beyond this is given back at the end of the spill. */
+enum { SCRATCH_KEEP = 1 << 20 };
+
 static enum status write_state(struct collect *c, uint32_t partition, struct slice key, const void *state,
                                struct err *e)
 {
@@ -121,6 +124,8 @@ static enum status spill_table(struct collect *c, struct err *e)
         status = write_state(c, partition_of(entry), pile_key_slice(p, entry), combine_state(entry), e);
     }
     combine_clear(&c->table);
+    if (c->scratch.cap > SCRATCH_KEEP)
+        buf_free(&c->scratch);
     return status;
 }
 

@@ -260,7 +260,7 @@ static void bench(struct bench *b, bool words)
 
 static long number(int argc, char **argv, int i, long fallback)
 {
-    return i < argc ? atol(argv[i]) : fallback;
+    return i < argc ? strtol(argv[i], NULL, 10) : fallback;
 }
 
 int main(int argc, char **argv)
@@ -270,11 +270,11 @@ int main(int argc, char **argv)
     struct buf sum = BUF_EMPTY;
     err_clear(&e);
     if (argc > 4 && strcmp(argv[1], "text") == 0) {
-        make_text(argv[2], (size_t)atol(argv[3]) << 20, atof(argv[4]));
+        make_text(argv[2], (size_t)number(argc, argv, 3, 0) << 20, (double)number(argc, argv, 4, 0));
         return 0;
     }
     if (argc > 3 && strcmp(argv[1], "records") == 0) {
-        make_records(argv[2], (size_t)atol(argv[3]) << 20);
+        make_records(argv[2], (size_t)number(argc, argv, 3, 0) << 20);
         return 0;
     }
     if (argc < 4) {

@@ -11,7 +11,7 @@
 #include "data/collect.h"
 #include "data/merge.h"
 
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,6 +27,11 @@ struct probe {
     char *words[WORDS_MAX];
     size_t n;
 };
+
+static uint32_t small_number(const char *text)
+{
+    return (uint32_t)strtoul(text, NULL, 10);
+}
 
 static int hex_digit(char c)
 {
@@ -93,8 +98,7 @@ static enum status join_values(void *context, struct slice key, const struct gro
 static void read_boundaries(struct probe *p, char *list, struct collect_config *config)
 {
     size_t n = 0;
-    for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
-        CHECK(n < BOUNDARIES_MAX);
+    for (char *item = strtok(list, ","); item && n < BOUNDARIES_MAX; item = strtok(NULL, ",")) {
         p->boundaries[n].n = 0;
         unhex(item, &p->boundaries[n]);
         p->boundary_slices[n] = buf_slice(&p->boundaries[n]);
@@ -107,12 +111,12 @@ static void read_boundaries(struct probe *p, char *list, struct collect_config *
 static enum status do_open(struct probe *p, struct err *e)
 {
     struct collect_config config = { .run_path = p->words[1],
-                                     .partitions = (uint32_t)atoi(p->words[2]),
+                                     .partitions = small_number(p->words[2]),
                                      .sort_buffer = strtoull(p->words[3], NULL, 10) };
     for (size_t i = 4; i < p->n; i++) {
         char *word = p->words[i];
         if (strncmp(word, "group_by=", 9) == 0)
-            config.group_by = (uint32_t)atoi(word + 9);
+            config.group_by = small_number(word + 9);
         else if (strcmp(word, "compress") == 0)
             config.compress = true;
         else if (strcmp(word, "combiner") == 0)
@@ -138,7 +142,7 @@ static enum status do_emit(struct probe *p, struct err *e)
     unhex(p->words[1], collect_stage(p->collect));
     collect_staged_key(p->collect);
     unhex(p->words[2], collect_stage(p->collect));
-    uint32_t partition = p->n > 3 ? (uint32_t)atoi(p->words[3]) : PARTITION_BY_KEY;
+    uint32_t partition = p->n > 3 ? small_number(p->words[3]) : PARTITION_BY_KEY;
     return collect_staged(p->collect, partition, e);
 }
 
@@ -150,7 +154,7 @@ static enum status do_word(struct probe *p, struct err *e)
     char *tight = sys_malloc(word.n);
     if (word.n)
         memcpy(tight, word.p, word.n);
-    enum status status = collect_string_int(p->collect, tight, word.n, atoll(p->words[2]), e);
+    enum status status = collect_string_int(p->collect, tight, word.n, strtoll(p->words[2], NULL, 10), e);
     sys_free(tight);
     buf_free(&word);
     return status;
@@ -169,7 +173,8 @@ static enum status do_flood(struct probe *p, struct err *e)
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        int n = snprintf(key, sizeof key, "%llx", (unsigned long long)(state % distinct * 0x9e3779b97f4a7c15u));
+        uint64_t number = state % distinct * UINT64_C(0x9e3779b97f4a7c15);
+        int n = snprintf(key, sizeof key, "%" PRIx64, number);
         if (value == 0) {
             status = collect_string_int(p->collect, key, (size_t)n, 1, e);
         } else {
@@ -251,8 +256,8 @@ static enum status do_merge(struct probe *p, struct err *e)
 {
     struct merge_config config = { .run_paths = (const char *const *)(p->words + 4),
                                    .runs = p->n - 4,
-                                   .partition = (uint32_t)atoi(p->words[2]),
-                                   .fan_in = (uint32_t)atoi(p->words[3]),
+                                   .partition = small_number(p->words[2]),
+                                   .fan_in = small_number(p->words[3]),
                                    .temporary_path = p->words[1] };
     struct merge *m = NULL;
     struct slice key, value;
@@ -323,7 +328,7 @@ static void do_partition(struct probe *p)
 {
     struct buf key = BUF_EMPTY;
     unhex(p->words[1], &key);
-    printf("%u\n", collect_partition(buf_slice(&key), (uint32_t)atoi(p->words[2])));
+    printf("%u\n", collect_partition(buf_slice(&key), small_number(p->words[2])));
     buf_free(&key);
 }
 
@@ -355,7 +360,7 @@ static enum status run_line(struct probe *p, struct err *e)
     if (strcmp(verb, "flood") == 0)
         return do_flood(p, e);
     if (strcmp(verb, "commit") == 0)
-        return collect_commit(p->collect, atoll(p->words[1]), e);
+        return collect_commit(p->collect, strtoll(p->words[1], NULL, 10), e);
     if (strcmp(verb, "open") == 0)
         return do_open(p, e);
     if (strcmp(verb, "finish") == 0)

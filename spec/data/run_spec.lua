@@ -1,0 +1,58 @@
+local h = require "spec.helper"
+local lib = require "spec.data.shuffle_lib"
+local key, int = lib.key, lib.int
+
+describe("a run file", function()
+   local function write(path, settings, n, value)
+      local script = { ("open %s %s"):format(path, settings) }
+      for i = 1, n do
+         script[#script + 1] = ("emit %s %s"):format(key("key number " .. i % 7), value or int(i))
+      end
+      table.move({ "commit 0", "finish", "close" }, 1, 3, #script + 1, script)
+      return script
+   end
+
+   for name, case in pairs {
+      ["of one segment"] = { "2 100000", 9 },
+      ["of many segments"] = { "3 250", 9 },
+      ["of packed blocks"] = { "1 100000 compress", 12, ("41"):rep(60) },
+      ["of nothing"] = { "2 1000", 0 },
+   } do
+      it(name .. " is refused when it is cut anywhere or any bit of it is flipped", function()
+         local path = h.tmpdir() .. "/run"
+         local script = write(path, table.unpack(case))
+         script[#script + 1] = "cut " .. path
+         script[#script + 1] = "flip " .. path
+         local lines = lib.probe_ok(script)
+         local bytes = tonumber(lines[1]:match("bytes (%d+)"))
+         assert.equal(bytes, #h.read(path))
+         assert.equal(("cut %d corrupt %d same 0 different 0 other 0"):format(bytes, bytes), lines[2])
+         assert.equal(("flip %d corrupt %d same 0 different 0 other 0"):format(8 * bytes, 8 * bytes), lines[3])
+      end)
+   end
+
+   it("is smaller when its blocks are packed, and reads the same", function()
+      local dir = h.tmpdir()
+      local script = write(dir .. "/plain", "2 1000000", 3000, ("4142"):rep(40))
+      table.move(write(dir .. "/packed", "2 1000000 compress", 3000, ("4142"):rep(40)), 1, 3100, #script + 1, script)
+      table.move(write(dir .. "/none", "2 1000000 compress", 3, "21"), 1, 20, #script + 1, script)
+      script[#script + 1] = ("dump %s/plain"):format(dir)
+      script[#script + 1] = ("dump %s/packed"):format(dir)
+      local lines = lib.probe_ok(script)
+      assert.is_true(#h.read(dir .. "/packed") * 5 < #h.read(dir .. "/plain"))
+      assert.equal(6000, #lines - 3)
+      for i = 4, 3003 do
+         assert.equal(lines[i], lines[i + 3000])
+      end
+   end)
+
+   it("is named in the message when it is none, or not there", function()
+      local dir = h.tmpdir()
+      local other = h.write(dir, "other", ("not a run file\n"):rep(20))
+      local lines = lib.probe { "dump " .. other, "dump " .. dir .. "/missing", "dump " .. h.write(dir, "empty", "") }
+      local message = "error: data_corruption -1: run file %s is damaged: it does not begin like a run file"
+      assert.equal(message:format(other), lines[1])
+      assert.equal(("error: task_crash -1: cannot open %s/missing: No such file or directory"):format(dir), lines[2])
+      assert.matches("^error: data_corruption .*/empty is damaged: it ends too early", lines[3])
+   end)
+end)
