@@ -158,6 +158,20 @@ static void send_message(enum wire_type type, struct slice payload)
     buf_free(&out);
 }
 
+/* The page tells of the attempt that begins, not of the one before. */
+static void reset_page(struct position *page, int64_t serial)
+{
+    POSITION_SET(page, phase, POS_LOAD);
+    POSITION_SET(page, part, 0);
+    POSITION_SET(page, offset, 0);
+    POSITION_SET(page, record, 0);
+    POSITION_SET(page, bytes_in, 0);
+    POSITION_SET(page, pairs_out, 0);
+    POSITION_SET(page, spills, 0);
+    page->status[0] = page->key[0] = '\0';
+    POSITION_SET(page, attempt_serial, (uint64_t)serial);
+}
+
 static void serve(struct worker *w)
 {
     struct buf assignment = BUF_EMPTY, result = BUF_EMPTY, message = BUF_EMPTY;
@@ -165,7 +179,7 @@ static void serve(struct worker *w)
         wait_for_mail(w, &assignment);
         struct slice a = buf_slice(&assignment);
         int64_t serial = val_get_int(a, "serial", 0);
-        POSITION_SET(w->page, attempt_serial, (uint64_t)serial);
+        reset_page(w->page, serial);
         struct err e;
         err_clear(&e);
         result.n = message.n = 0;
