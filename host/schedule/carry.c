@@ -181,8 +181,11 @@ static void record_failure(struct driver *d, const struct work *w, uint32_t atte
 static void spawn(struct driver *d, const struct core_action *a)
 {
     struct err e;
-    if (pool_spawn(d->pool, a->slot, &e) == ST_OK)
+    if (pool_spawn(d->pool, a->slot, &e) == ST_OK) {
+        uint64_t live = pool_live(d->pool);
+        d->totals.workers = live > d->totals.workers ? live : d->totals.workers;
         return;
+    }
     d->worker_failure = e;
     driver_deliver(d, &(struct core_event){ .kind = CORE_SPAWN_FAILED, .slot = a->slot });
 }
@@ -226,11 +229,11 @@ static void ask_policy(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
     finish_attempt_files(d, w, a->attempt);
-    d->totals.failures += is_counted(w);
     if (d->ending) {
         record_failure(d, w, a->attempt, NULL);
         return;
     }
+    d->totals.failures += is_counted(w);
     struct verdict_context context = { .attempt = a->attempt, .retry = a->retry, .same_failures = a->same_failures };
     struct verdict verdict = verdict_decide(w->failure, &context, &d->job.retry);
     bool retry = verdict.action == VERDICT_RETRY;
@@ -273,7 +276,7 @@ static void stage_done(struct driver *d, const struct core_action *a)
     d->phase = JOB_REDUCE;
     d->totals.phase_tasks = d->plan.partitions;
     d->totals.phase_done = d->totals.phase_bytes_done = 0;
-    d->totals.phase_bytes = d->totals.run_bytes;
+    d->totals.phase_bytes = d->totals.run_bytes - d->run_bytes_before;
 }
 
 static void act(struct driver *d, const struct core_action *a)

@@ -99,13 +99,14 @@ struct driver {
     struct kept_files indexes;           /* of side files, named as the job names them */
     struct counters counters, round_counters; /* of the job; of the round that ran last */
     struct buf previous;         /* counters of the round before that one (encoded), or empty */
-    struct job_snapshot totals;  /* committed work only */
+    struct job_snapshot totals;  /* committed work only; workers: the most there were at once */
+    uint64_t run_bytes_before;   /* totals.run_bytes when the round began */
     struct buf status;           /* newest mr.status */
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
     /* the end */
     int stop_signal;
-    bool ending;
+    bool ending, start_failed; /* start_failed: not even the journal could be made */
     int exit_code;
     struct err failure;
     struct err worker_failure; /* how the newest worker ended, or why none could be started */

@@ -208,14 +208,18 @@ void finish_attempt_files(struct driver *d, const struct work *w, uint32_t attem
 
 /* --- the end --- */
 
-/* What a full disk needs, in words that can be followed. */
+/* What a full disk needs, in words that can be followed. Asked before anything is removed. */
 static void advise_on_space(struct driver *d)
 {
-    char text[SIZE_TEXT_MAX];
+    enum { LEAST = 1 << 20 };
+    char need[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
+    const char *where = d->failure.file[0] ? d->failure.file : d->place.work_dir;
     size_t n = strlen(d->failure.message);
-    uint64_t space = plan_space(d) + plan_output_space(d);
+    uint64_t space = 0;
+    (void)sys_free_space(where, &space, NULL);
     (void)snprintf(d->failure.message + n, sizeof d->failure.message - n,
-                   "; the job may need %s in all: free that much in %s, or use --work-dir and -o on a larger disk", size_format(space, text), d->place.work_dir);
+                   "; the job may need %s in all and the disk has %s free: free that much there, or use another disk (--work-dir for runs, -o for the result, --state-dir for the journal)",
+                   size_format(plan_space(d) + plan_output_space(d) + LEAST, need), size_format(space, there));
 }
 
 static bool has_committed(const struct driver *d)
@@ -239,6 +243,20 @@ static void close_failed(struct driver *d)
     }
 }
 
+/* A journal that never took a row belongs to a job that never was. */
+static void close_journal(struct driver *d)
+{
+    struct err e;
+    enum status st = journal_close(d->journal, &e);
+    d->journal = NULL;
+    if (st == ST_OK)
+        return;
+    if (d->at < AT_RUN)
+        place_remove_all(&d->place);
+    else if (d->exit_code == 0 && d->observer->warning)
+        d->observer->warning(d->observer->context, e.message);
+}
+
 void finish_cleanup(struct driver *d)
 {
     struct err e;
@@ -250,9 +268,9 @@ void finish_cleanup(struct driver *d)
     } else {
         close_failed(d);
     }
-    if (journal_close(d->journal, &e) != ST_OK && d->exit_code == 0 && d->observer->warning)
-        d->observer->warning(d->observer->context, e.message);
-    d->journal = NULL;
+    close_journal(d);
+    if (d->start_failed)
+        place_remove_all(&d->place);
 }
 
 void finish_summary(struct driver *d)

@@ -63,7 +63,7 @@ void report_snapshot(const struct driver *d, struct job_snapshot *out)
     out->step = d->step + 1;
     out->steps = d->job.step_count;
     out->round = d->round;
-    out->workers = pool_live(d->pool);
+    out->workers = d->ending ? d->totals.workers : pool_live(d->pool);
     out->started = d->started;
     out->status = d->status.p ? (const char *)d->status.p : "";
     add_running(d, out);
@@ -72,15 +72,16 @@ void report_snapshot(const struct driver *d, struct job_snapshot *out)
 /* The newest status text of any worker; it may be torn, so only up to its first NUL within bounds. */
 static void read_status(struct driver *d)
 {
+    d->status.n = 0;
     for (uint32_t i = 0; i < d->core.slot_count; i++) {
         const struct position *page = pool_page(d->pool, i);
         if (!page || page->status[0] == '\0')
             continue;
-        size_t n = strnlen(page->status, POSITION_STATUS_MAX);
         d->status.n = 0;
-        if (buf_append(&d->status, page->status, n) != ST_OK || buf_terminate(&d->status) != ST_OK)
-            buf_free(&d->status);
+        (void)buf_append(&d->status, page->status, strnlen(page->status, POSITION_STATUS_MAX));
     }
+    if (buf_terminate(&d->status) != ST_OK)
+        buf_free(&d->status);
 }
 
 void report_progress(struct driver *d)

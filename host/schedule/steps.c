@@ -60,6 +60,7 @@ static void run(struct driver *d)
     if (!holds(d, journal_flush(d->journal, &e), &e))
         return;
     d->maps = groups[0].count;
+    d->run_bytes_before = d->totals.run_bytes;
     d->totals.tasks += groups[0].count + groups[1].count;
     load(d, AT_RUN, JOB_MAP, groups, 2, true);
     d->totals.phase_bytes = d->plan.input_bytes;
@@ -297,6 +298,8 @@ static enum status make_place(struct driver *d, struct err *e)
     st = path ? journal_create(path, d->job.durable, &d->journal, e) : err_memory(e, "a path", sizeof "journal.db");
     if (st == ST_OK)
         journal_header(d);
+    else
+        d->start_failed = true;
     return st;
 }
 
@@ -400,6 +403,6 @@ void steps_next(struct driver *d)
     case AT_SPOOL:
     case AT_PUBLISH:
     case AT_END:
-        CHECK(!"no tasks run now");
+        CHECK(d->at == AT_RUN); /* no tasks run in these */
     }
 }

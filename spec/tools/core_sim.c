@@ -249,7 +249,7 @@ static void later(struct model *m, int64_t delay, struct core_event event)
             m->pending[i] = (struct pending){ m->now + delay, event, of_slot ? m->life[event.slot] : 0, true };
             return;
         }
-    HOLDS(m, !"room for events");
+    violated(m, "there is room for events", __LINE__);
 }
 
 static void log_line(struct model *m, const char *text)
