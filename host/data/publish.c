@@ -14,7 +14,8 @@
 
 enum { MANIFEST_VERSION = 1, MANIFEST_MAX = 64 << 20, COPY_SIZE = 1 << 20, SENDFILE_MAX = 1 << 30 };
 
-static const char manifest_name[] = "_MANIFEST.json", success_name[] = "_SUCCESS", old_name[] = "old";
+static const char manifest_name[] = "_MANIFEST.json", success_name[] = "_SUCCESS",
+                  old_name[] = "old";
 
 /* "DIR/NAME" in `out` (emptied first), NUL-terminated; NULL when memory is out. */
 static const char *join(struct buf *out, const char *dir, const char *name)
@@ -32,11 +33,13 @@ static enum status read_manifest(const char *dir, struct buf *value, struct err 
 {
     struct buf path = BUF_EMPTY, text = BUF_EMPTY;
     const char *name = join(&path, dir, manifest_name);
-    enum status st = name ? sys_read_file(name, MANIFEST_MAX, &text, e) : err_memory(e, "a path", strlen(dir));
+    enum status st = name ? sys_read_file(name, MANIFEST_MAX, &text, e)
+                          : err_memory(e, "a path", strlen(dir));
     if (st == ST_OK)
         st = json_to_value(buf_slice(&text), value, e);
     char maker[16];
-    if (st == ST_OK && (!val_get_cstr(buf_slice(value), "made_by", maker, sizeof maker) || strcmp(maker, "lmr") != 0))
+    if (st == ST_OK && (!val_get_cstr(buf_slice(value), "made_by", maker, sizeof maker) ||
+                        strcmp(maker, "lmr") != 0))
         st = err_set(e, ST_USAGE, "%s is no manifest of lmr", name);
     buf_free(&path);
     buf_free(&text);
@@ -53,7 +56,8 @@ static enum status is_empty(const char *dir, bool *empty, struct err *e)
     }
     *empty = true;
     for (const struct dirent *entry; *empty && (entry = readdir(d));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strncmp(entry->d_name, ".lmr-", 5) != 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            strncmp(entry->d_name, ".lmr-", 5) != 0)
             *empty = false;
     (void)closedir(d);
     return ST_OK;
@@ -70,18 +74,24 @@ enum status publish_check(const char *dir, bool overwrite, bool *replaces, struc
         return ST_USAGE;
     }
     if (!S_ISDIR(info.st_mode))
-        return err_set(e, ST_USAGE, "output %s is no directory; name one that does not exist yet", dir);
+        return err_set(e, ST_USAGE, "output %s is no directory; name one that does not exist yet",
+                       dir);
     bool empty = false;
     enum status st = is_empty(dir, &empty, e);
     if (st != ST_OK || empty)
         return st;
     if (!overwrite)
-        return err_set(e, ST_USAGE, "output directory %s exists; use --overwrite to replace an earlier result, or another name", dir);
+        return err_set(e, ST_USAGE,
+                       "output directory %s exists; use --overwrite to replace an earlier result, "
+                       "or another name",
+                       dir);
     struct buf manifest = BUF_EMPTY;
     st = read_manifest(dir, &manifest, NULL);
     buf_free(&manifest);
     if (st != ST_OK)
-        return err_set(e, ST_USAGE, "output directory %s exists and is no earlier result of lmr (it holds no %s of ours), so --overwrite leaves it alone; name another",
+        return err_set(e, ST_USAGE,
+                       "output directory %s exists and is no earlier result of lmr (it holds no %s "
+                       "of ours), so --overwrite leaves it alone; name another",
                        dir, manifest_name);
     *replaces = true;
     return ST_OK;
@@ -130,7 +140,8 @@ enum status publish_manifest(const struct publish_manifest *m, struct buf *out, 
     val_map_str(&map, "job_name", m->job_name);
     map_time(&map, "finished", m->finished);
     val_map_value(&map, "files", buf_slice(&files));
-    val_map_value(&map, "counters", m->counters.n > 0 ? m->counters : slice_of(no_counters, sizeof no_counters));
+    val_map_value(&map, "counters",
+                  m->counters.n > 0 ? m->counters : slice_of(no_counters, sizeof no_counters));
     val_map_int(&map, "records_in", (int64_t)m->records_in);
     val_map_int(&map, "bytes_in", (int64_t)m->bytes_in);
     val_map_int(&map, "quarantined", (int64_t)m->quarantined);
@@ -174,7 +185,8 @@ static enum status move_aside(const char *dir, const char *aside, const char *na
 }
 
 /* Moves what the earlier result's manifest names; a name with a slash is none that we wrote. */
-static enum status move_listed(const char *dir, const char *aside, struct slice manifest, struct err *e)
+static enum status move_listed(const char *dir, const char *aside, struct slice manifest,
+                               struct err *e)
 {
     struct slice files, file;
     struct val_cursor c;
@@ -184,13 +196,15 @@ static enum status move_listed(const char *dir, const char *aside, struct slice 
     enum status st = ST_OK;
     for (uint64_t i = 0; i < n && st == ST_OK && val_skip(&c, &file) == ST_OK; i++) {
         char name[512];
-        if (val_get_cstr(file, "name", name, sizeof name) && !strchr(name, '/') && name[0] != '.' && name[0] != '\0')
+        if (val_get_cstr(file, "name", name, sizeof name) && !strchr(name, '/') && name[0] != '.' &&
+            name[0] != '\0')
             st = move_aside(dir, aside, name, e);
     }
     return st;
 }
 
-static enum status move_result(const struct publish *p, const char *aside, struct slice manifest, struct err *e)
+static enum status move_result(const struct publish *p, const char *aside, struct slice manifest,
+                               struct err *e)
 {
     enum status st = sys_mkdir_all(aside, e);
     if (st == ST_OK)
@@ -200,8 +214,8 @@ static enum status move_result(const struct publish *p, const char *aside, struc
     return st == ST_OK ? move_aside(p->output_dir, aside, manifest_name, e) : st;
 }
 
-/* The earlier result's manifest goes last: as long as it stands, its files can be found again after a kill. No manifest, or our own:
- * that was done before. */
+/* The earlier result's manifest goes last: as long as it stands, its files can be found again after
+ * a kill. No manifest, or our own: that was done before. */
 static enum status move_earlier_result(const struct publish *p, struct err *e)
 {
     struct buf manifest = BUF_EMPTY, path = BUF_EMPTY;
@@ -211,7 +225,8 @@ static enum status move_earlier_result(const struct publish *p, struct err *e)
     (void)val_get_cstr(buf_slice(&manifest), "job_id", job_id, sizeof job_id);
     if (there && strcmp(job_id, p->job_id) != 0) {
         const char *aside = join(&path, p->stage_dir, old_name);
-        st = aside ? move_result(p, aside, buf_slice(&manifest), e) : err_memory(e, "a path", strlen(p->stage_dir));
+        st = aside ? move_result(p, aside, buf_slice(&manifest), e)
+                   : err_memory(e, "a path", strlen(p->stage_dir));
     }
     buf_free(&manifest);
     buf_free(&path);
@@ -224,7 +239,8 @@ enum status publish_commit(const struct publish *p, struct err *e)
     enum status st = p->replaces ? move_earlier_result(p, e) : ST_OK;
     for (size_t i = 0; i < p->file_count && st == ST_OK; i++) {
         const char *to = join(&path, p->output_dir, p->files[i].name);
-        st = to ? move(p->files[i].from, to, "publish.rename", e) : err_memory(e, "a path", strlen(p->output_dir));
+        st = to ? move(p->files[i].from, to, "publish.rename", e)
+                : err_memory(e, "a path", strlen(p->output_dir));
     }
     const char *name = st == ST_OK ? join(&path, p->output_dir, manifest_name) : NULL;
     if (name) /* its fsync of the directory covers the renames before */
@@ -240,14 +256,16 @@ enum status publish_commit(const struct publish *p, struct err *e)
 
 static enum status interrupted(struct err *e, int os_error)
 {
-    (void)err_set(e, ST_INTERRUPTED, os_error == EPIPE ? "standard output was closed" : "stopped by a signal");
+    (void)err_set(e, ST_INTERRUPTED,
+                  os_error == EPIPE ? "standard output was closed" : "stopped by a signal");
     if (e)
         e->os_error = os_error;
     return ST_INTERRUPTED;
 }
 
 /* For descriptors that sendfile refuses (opened for appending). */
-static enum status copy_by_buffer(int from, const char *path, int fd, const volatile sig_atomic_t *stop, struct err *e)
+static enum status copy_by_buffer(int from, const char *path, int fd,
+                                  const volatile sig_atomic_t *stop, struct err *e)
 {
     void *buffer = sys_malloc(COPY_SIZE);
     if (!buffer)
@@ -263,7 +281,8 @@ static enum status copy_by_buffer(int from, const char *path, int fd, const vola
     return st == ST_OK && *stop ? interrupted(e, EINTR) : st;
 }
 
-static enum status copy_file(int from, const char *path, int fd, const volatile sig_atomic_t *stop, struct err *e)
+static enum status copy_file(int from, const char *path, int fd, const volatile sig_atomic_t *stop,
+                             struct err *e)
 {
     for (;;) {
         ssize_t n = sendfile(fd, from, NULL, SENDFILE_MAX);
@@ -281,7 +300,8 @@ static enum status copy_file(int from, const char *path, int fd, const volatile 
     }
 }
 
-enum status publish_stream(const struct publish_file *files, size_t count, int fd, const volatile sig_atomic_t *stop, struct err *e)
+enum status publish_stream(const struct publish_file *files, size_t count, int fd,
+                           const volatile sig_atomic_t *stop, struct err *e)
 {
     enum status st = ST_OK;
     for (size_t i = 0; i < count && st == ST_OK; i++) {

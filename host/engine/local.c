@@ -34,7 +34,8 @@ struct pool {
     struct process **processes;
 };
 
-enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers, struct pool **out, struct err *e)
+enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers,
+                      struct pool **out, struct err *e)
 {
     struct pool *p = sys_calloc(1, sizeof *p);
     struct process **processes = sys_calloc(slots, sizeof *processes);
@@ -76,14 +77,22 @@ static void socket_shut(struct process *w)
     (void)uv_poll_stop(&w->poll);
 }
 
-static void describe_end(const struct process *w, int64_t exit_status, int signal_number, struct worker_end *end)
+static void describe_end(const struct process *w, int64_t exit_status, int signal_number,
+                         struct worker_end *end)
 {
-    *end = (struct worker_end){ .exit_status = exit_status, .signal = signal_number, .pid = w->process.pid, .page = w->page };
-    const char *hint = signal_number == SIGKILL ? "; if nobody did, the kernel may have run out of memory" : "";
+    *end = (struct worker_end){
+        .exit_status = exit_status, .signal = signal_number, .pid = w->process.pid, .page = w->page
+    };
+    const char *hint = signal_number == SIGKILL
+                           ? "; if nobody did, the kernel may have run out of memory"
+                           : "";
     if (signal_number)
-        (void)err_set(&end->err, ST_CRASH, "the worker was killed by signal %d (%s%s)", signal_number, strsignal(signal_number), hint);
+        (void)err_set(&end->err, ST_CRASH, "the worker was killed by signal %d (%s%s)",
+                      signal_number, strsignal(signal_number), hint);
     else
-        (void)err_set(&end->err, ST_CRASH, "the worker ended with exit status %d in the middle of its work", (int)exit_status);
+        (void)err_set(&end->err, ST_CRASH,
+                      "the worker ended with exit status %d in the middle of its work",
+                      (int)exit_status);
 }
 
 static void kill_group(const struct process *w)
@@ -106,7 +115,8 @@ static void deliver(struct process *w)
     }
 }
 
-/* Reads until the socket is empty or closed, or a turn's share is done; false: there may be more. */
+/* Reads until the socket is empty or closed, or a turn's share is done; false: there may be more.
+ */
 static bool read_socket(struct process *w)
 {
     for (int i = 0; w->socket_open; i++) {
@@ -148,7 +158,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 static void watch(struct process *w)
 {
     if (w->socket_open)
-        (void)uv_poll_start(&w->poll, UV_READABLE | (w->out.n > w->sent ? UV_WRITABLE : 0), on_ready);
+        (void)uv_poll_start(&w->poll, UV_READABLE | (w->out.n > w->sent ? UV_WRITABLE : 0),
+                            on_ready);
 }
 
 static void on_exit(uv_process_t *process, int64_t exit_status, int signal_number)
@@ -157,7 +168,7 @@ static void on_exit(uv_process_t *process, int64_t exit_status, int signal_numbe
     struct pool *p = w->pool;
     struct worker_end end;
     (void)kill(-process->pid, SIGKILL); /* what user code has started goes with it */
-    while (!read_socket(w)) /* all it sent stands in the socket */
+    while (!read_socket(w))             /* all it sent stands in the socket */
         continue;
     socket_shut(w);
     describe_end(w, exit_status, signal_number, &end);
@@ -258,7 +269,8 @@ enum status pool_spawn(struct pool *p, uint32_t slot, struct err *e)
 
 /* --- the rest of the door --- */
 
-enum status pool_send(struct pool *p, uint32_t slot, enum wire_type type, struct slice payload, struct err *e)
+enum status pool_send(struct pool *p, uint32_t slot, enum wire_type type, struct slice payload,
+                      struct err *e)
 {
     struct process *w = p->processes[slot];
     if (!w || !w->socket_open)

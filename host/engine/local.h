@@ -1,7 +1,8 @@
 /* local.h: worker processes on this machine, one a slot, in the driver's event loop.
  *
- * A worker is this same program, exec'd as `lmr worker`, with a socket on descriptor 3 and its position page (a memfd) on 4. Its standard output goes to our
- * standard error, so that a print in a job cannot get into the results. The pool owns processes, sockets and pages. */
+ * A worker is this same program, exec'd as `lmr worker`, with a socket on descriptor 3 and its
+ * position page (a memfd) on 4. Its standard output goes to our standard error, so that a print in
+ * a job cannot get into the results. The pool owns processes, sockets and pages. */
 #ifndef LMR_ENGINE_LOCAL_H
 #define LMR_ENGINE_LOCAL_H
 
@@ -13,7 +14,7 @@
 /* How a worker ended. `err` says it in words (ST_CRASH), without the position. */
 struct worker_end {
     int64_t exit_status;
-    int signal;       /* 0: it exited */
+    int signal; /* 0: it exited */
     long pid;
     const struct position *page; /* as it left it; valid during the call */
     struct err err;
@@ -29,11 +30,14 @@ struct pool_handlers {
 
 struct pool;
 
-enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers, struct pool **out, struct err *e);
+enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers,
+                      struct pool **out, struct err *e);
 /* Starts a worker in an empty slot. */
 enum status pool_spawn(struct pool *p, uint32_t slot, struct err *e);
-/* Queues a message; what the socket does not take at once goes later. A worker that is gone takes nothing (its end comes as `down`). */
-enum status pool_send(struct pool *p, uint32_t slot, enum wire_type type, struct slice payload, struct err *e);
+/* Queues a message; what the socket does not take at once goes later. A worker that is gone takes
+ * nothing (its end comes as `down`). */
+enum status pool_send(struct pool *p, uint32_t slot, enum wire_type type, struct slice payload,
+                      struct err *e);
 /* SIGKILL to the worker and its process group. */
 void pool_kill(struct pool *p, uint32_t slot);
 /* Reads what the sockets hold, without waiting, and delivers it: before a timeout is judged. */

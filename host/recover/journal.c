@@ -8,30 +8,53 @@
 
 static const char schema[] =
     "PRAGMA user_version = 1;"
-    /* What the job is and how it stands: id, name, lmr, created, state (running, publishing, complete, failed, stopped), … */
+    /* What the job is and how it stands: id, name, lmr, created, state (running, publishing,
+       complete, failed, stopped), … */
     "CREATE TABLE job (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    /* A step, or a round of one (round 0: no iteration): its frozen plan. boundaries: encoded keys of a total order. */
-    "CREATE TABLE step (step INTEGER, round INTEGER, maps INTEGER, reduces INTEGER, boundaries BLOB, PRIMARY KEY (step, round)) WITHOUT ROWID;"
-    /* What each map task reads: bytes first … last of a file that had `size` bytes when the job was planned. */
-    "CREATE TABLE split (step INTEGER, round INTEGER, task TEXT, part INTEGER, path TEXT, first INTEGER, last INTEGER, size INTEGER);"
+    /* A step, or a round of one (round 0: no iteration): its frozen plan. boundaries: encoded keys
+       of a total order. */
+    "CREATE TABLE step (step INTEGER, round INTEGER, maps INTEGER, reduces INTEGER, boundaries "
+    "BLOB, PRIMARY KEY (step, round)) WITHOUT ROWID;"
+    /* What each map task reads: bytes first … last of a file that had `size` bytes when the job was
+       planned. */
+    "CREATE TABLE split (step INTEGER, round INTEGER, task TEXT, part INTEGER, path TEXT, first "
+    "INTEGER, last INTEGER, size INTEGER);"
     /* A row here is the commit of a task: its winning attempt. */
-    "CREATE TABLE task (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, PRIMARY KEY (step, round, task)) WITHOUT ROWID;"
-    /* Every attempt that has ended. Times are nanoseconds since 1970. result: encoded, of one that committed. */
-    "CREATE TABLE attempt (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, worker INTEGER, started INTEGER, ended INTEGER,"
-    " outcome TEXT, message TEXT, traceback TEXT, file TEXT, \"offset\" INTEGER, record INTEGER, \"key\" TEXT, verdict TEXT, rule TEXT, result BLOB);"
+    "CREATE TABLE task (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, PRIMARY KEY "
+    "(step, round, task)) WITHOUT ROWID;"
+    /* Every attempt that has ended. Times are nanoseconds since 1970. result: encoded, of one that
+       committed. */
+    "CREATE TABLE attempt (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, worker "
+    "INTEGER, started INTEGER, ended INTEGER,"
+    " outcome TEXT, message TEXT, traceback TEXT, file TEXT, \"offset\" INTEGER, record INTEGER, "
+    "\"key\" TEXT, verdict TEXT, rule TEXT, result BLOB);"
     /* Files of winning attempts. kind: run, part, side (mr.output), index (of a side file). */
-    "CREATE TABLE file (step INTEGER, round INTEGER, task TEXT, kind TEXT, path TEXT, name TEXT, records INTEGER, bytes INTEGER, checksum TEXT);"
+    "CREATE TABLE file (step INTEGER, round INTEGER, task TEXT, kind TEXT, path TEXT, name TEXT, "
+    "records INTEGER, bytes INTEGER, checksum TEXT);"
     "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);"
     "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT);";
 
-enum statement { PUT_JOB, PUT_STEP, PUT_SPLIT, PUT_TASK, PUT_ATTEMPT, PUT_FILE, PUT_COUNTER, PUT_EVENT, BEGIN, COMMIT, STATEMENTS };
+enum statement {
+    PUT_JOB,
+    PUT_STEP,
+    PUT_SPLIT,
+    PUT_TASK,
+    PUT_ATTEMPT,
+    PUT_FILE,
+    PUT_COUNTER,
+    PUT_EVENT,
+    BEGIN,
+    COMMIT,
+    STATEMENTS
+};
 
 static const char *const statements[STATEMENTS] = {
     [PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?, ?)",
     [PUT_STEP] = "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?)",
     [PUT_SPLIT] = "INSERT INTO split VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_TASK] = "INSERT INTO task VALUES (?, ?, ?, ?)",
-    [PUT_ATTEMPT] = "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_ATTEMPT] =
+        "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_FILE] = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_COUNTER] = "INSERT INTO counter VALUES (?, ?, ?, ?, ?)",
     [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
@@ -42,7 +65,7 @@ static const char *const statements[STATEMENTS] = {
 struct journal {
     sqlite3 *db;
     sqlite3_stmt *prepared[STATEMENTS];
-    bool open; /* a transaction */
+    bool open;          /* a transaction */
     struct err failure; /* ST_OK: none */
     char *path;
 };
@@ -55,8 +78,10 @@ static void fail(struct journal *j)
         return;
     int code = sqlite3_errcode(j->db);
     int os_error = sqlite3_system_errno(j->db);
-    bool full = code == SQLITE_FULL || (code == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT));
-    (void)err_set(&j->failure, full ? ST_DISK_FULL : ST_CRASH, "cannot write the journal %s: %s", j->path, sqlite3_errmsg(j->db));
+    bool full = code == SQLITE_FULL ||
+                (code == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT));
+    (void)err_set(&j->failure, full ? ST_DISK_FULL : ST_CRASH, "cannot write the journal %s: %s",
+                  j->path, sqlite3_errmsg(j->db));
     err_at(&j->failure, j->path, -1, -1);
 }
 
@@ -65,7 +90,8 @@ static sqlite3_stmt *statement(struct journal *j, enum statement which)
     if (j->failure.status != ST_OK)
         return NULL;
     sqlite3_stmt **s = &j->prepared[which];
-    if (!*s && sqlite3_prepare_v3(j->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL) != SQLITE_OK)
+    if (!*s && sqlite3_prepare_v3(j->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, s,
+                                  NULL) != SQLITE_OK)
         fail(j);
     return *s;
 }
@@ -133,7 +159,8 @@ void journal_job_blob(struct journal *j, const char *key, struct slice value)
     run(j, s);
 }
 
-void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t maps, uint32_t reduces, struct slice boundaries)
+void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t maps, uint32_t reduces,
+                  struct slice boundaries)
 {
     sqlite3_stmt *s = begin(j, PUT_STEP);
     if (!s)
@@ -146,8 +173,8 @@ void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t map
     run(j, s);
 }
 
-void journal_split(struct journal *j, const struct journal_place *place, uint32_t part, const char *path, uint64_t from,
-                   uint64_t to, uint64_t size)
+void journal_split(struct journal *j, const struct journal_place *place, uint32_t part,
+                   const char *path, uint64_t from, uint64_t to, uint64_t size)
 {
     sqlite3_stmt *s = begin(j, PUT_SPLIT);
     if (!s)
@@ -219,8 +246,8 @@ void journal_file(struct journal *j, const struct journal_file *file)
     run(j, s);
 }
 
-void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group, struct slice name, bool is_float,
-                     int64_t i, double f)
+void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,
+                     struct slice name, bool is_float, int64_t i, double f)
 {
     sqlite3_stmt *s = begin(j, PUT_COUNTER);
     if (!s)
@@ -268,8 +295,9 @@ static void execute(struct journal *j, const char *sql)
         fail(j);
 }
 
-/* The empty database is written without waiting for the disk: nothing is lost with it, and the first durable commit comes with
- * journal_flush. From then on every commit waits (FULL) or is ordered (NORMAL). */
+/* The empty database is written without waiting for the disk: nothing is lost with it, and the
+ * first durable commit comes with journal_flush. From then on every commit waits (FULL) or is
+ * ordered (NORMAL). */
 static void set_up(struct journal *j, bool durable)
 {
     execute(j, "PRAGMA synchronous = OFF");

@@ -12,13 +12,15 @@ enum { FAN_IN = 64, SAMPLE_RECORDS = 10000 };
 static const char *kind_name(enum work_kind kind)
 {
     static const char *const names[] = {
-        [WORK_DESCRIBE] = "describe", [WORK_SIDE] = "side", [WORK_PREVIOUS] = "previous", [WORK_SAMPLE] = "sample",
-        [WORK_MAP] = "map",           [WORK_REDUCE] = "reduce", [WORK_STOP] = "stop",      [WORK_FORMAT] = "format",
+        [WORK_DESCRIBE] = "describe", [WORK_SIDE] = "side",     [WORK_PREVIOUS] = "previous",
+        [WORK_SAMPLE] = "sample",     [WORK_MAP] = "map",       [WORK_REDUCE] = "reduce",
+        [WORK_STOP] = "stop",         [WORK_FORMAT] = "format",
     };
     return names[kind];
 }
 
-/* The step's and round's number before a name, ending in `mark`; nothing in the first step of a job without rounds. */
+/* The step's and round's number before a name, ending in `mark`; nothing in the first step of a job
+ * without rounds. */
 static int put_prefix(const struct driver *d, char mark, char *out, size_t cap)
 {
     out[0] = '\0';
@@ -30,7 +32,8 @@ static int put_prefix(const struct driver *d, char mark, char *out, size_t cap)
 static void put_name(const struct driver *d, const struct work *w, char mark, char *out, size_t cap)
 {
     size_t n = (size_t)put_prefix(d, mark, out, cap);
-    bool numbered = w->kind == WORK_MAP || w->kind == WORK_REDUCE || w->kind == WORK_SIDE || w->kind == WORK_FORMAT;
+    bool numbered = w->kind == WORK_MAP || w->kind == WORK_REDUCE || w->kind == WORK_SIDE ||
+                    w->kind == WORK_FORMAT;
     if (numbered)
         (void)snprintf(out + n, cap - n, "%s_%u", kind_name(w->kind), w->index);
     else
@@ -43,7 +46,8 @@ const char *task_name(const struct driver *d, const struct work *w, char out[TAS
     return out;
 }
 
-const char *attempt_file_name(const struct driver *d, const struct work *w, uint32_t attempt, char out[ATTEMPT_NAME_MAX])
+const char *attempt_file_name(const struct driver *d, const struct work *w, uint32_t attempt,
+                              char out[ATTEMPT_NAME_MAX])
 {
     char name[TASK_NAME_MAX];
     put_name(d, w, '-', name, sizeof name);
@@ -51,11 +55,13 @@ const char *attempt_file_name(const struct driver *d, const struct work *w, uint
     return out;
 }
 
-enum status attempt_path(const struct driver *d, const struct work *w, uint32_t attempt, const char *dir, const char *ending, struct buf *out)
+enum status attempt_path(const struct driver *d, const struct work *w, uint32_t attempt,
+                         const char *dir, const char *ending, struct buf *out)
 {
     char name[ATTEMPT_NAME_MAX];
     out->n = 0;
-    enum status st = buf_printf(out, "%s/%s%s", dir, attempt_file_name(d, w, attempt, name), ending);
+    enum status st = buf_printf(out, "%s/%s%s", dir, attempt_file_name(d, w, attempt, name),
+                                ending);
     return st == ST_OK ? buf_terminate(out) : st;
 }
 
@@ -94,7 +100,8 @@ static void field_path(struct assignment *a, const char *name, const char *dir, 
     a->scratch.n = 0;
 }
 
-static void put_strings(struct assignment *a, const char *name, const char *const *strings, size_t count)
+static void put_strings(struct assignment *a, const char *name, const char *const *strings,
+                        size_t count)
 {
     keep(a, val_put_array(&a->scratch, count));
     for (size_t i = 0; i < count; i++)
@@ -164,7 +171,8 @@ static void common_fields(struct assignment *a)
 
 /* --- parts and runs --- */
 
-static void put_part(struct assignment *a, const char *path, uint64_t from, uint64_t to, uint64_t size, uint32_t input)
+static void put_part(struct assignment *a, const char *path, uint64_t from, uint64_t to,
+                     uint64_t size, uint32_t input)
 {
     struct val_map part = VAL_MAP_EMPTY;
     val_map_str(&part, "path", path);
@@ -235,7 +243,8 @@ static void field_format(struct assignment *a)
         val_map_value(&a->map, "output", d->job.output);
 }
 
-/* Where a map-only map or a reduce writes: a part of the output, or typed pairs for the next step or round. */
+/* Where a map-only map or a reduce writes: a part of the output, or typed pairs for the next step
+ * or round. */
 static void field_output(struct assignment *a)
 {
     struct driver *d = a->d;
@@ -350,16 +359,21 @@ static void put_format(struct assignment *a)
     field_output(a);
 }
 
-enum status assign_put(struct driver *d, const struct core_action *action, struct buf *out, struct err *e)
+enum status assign_put(struct driver *d, const struct core_action *action, struct buf *out,
+                       struct err *e)
 {
     static const struct {
         const char *kind;
         void (*put)(struct assignment *a);
     } kinds[] = {
-        [WORK_DESCRIBE] = { "describe", put_describe }, [WORK_SIDE] = { "side", put_side },
-        [WORK_PREVIOUS] = { "side", put_previous },     [WORK_SAMPLE] = { "sample", put_sample },
-        [WORK_MAP] = { "map", put_map },                [WORK_REDUCE] = { "reduce", put_reduce },
-        [WORK_STOP] = { "stop", put_stop },             [WORK_FORMAT] = { "format", put_format },
+        [WORK_DESCRIBE] = { "describe", put_describe },
+        [WORK_SIDE] = { "side", put_side },
+        [WORK_PREVIOUS] = { "side", put_previous },
+        [WORK_SAMPLE] = { "sample", put_sample },
+        [WORK_MAP] = { "map", put_map },
+        [WORK_REDUCE] = { "reduce", put_reduce },
+        [WORK_STOP] = { "stop", put_stop },
+        [WORK_FORMAT] = { "format", put_format },
     };
     struct assignment a = { d, action, &d->work[action->task], VAL_MAP_EMPTY, BUF_EMPTY, ST_OK };
     val_map_str(&a.map, "kind", kinds[a.work->kind].kind);

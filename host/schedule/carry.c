@@ -1,5 +1,5 @@
-/* carry.c: the core's actions carried out, and the workers' words turned into events. What a turn writes into the journal
- * is committed before any effect of the turn leaves the driver. */
+/* carry.c: the core's actions carried out, and the workers' words turned into events. What a turn
+ * writes into the journal is committed before any effect of the turn leaves the driver. */
 #include "schedule/driver.h"
 
 #include "base/size.h"
@@ -14,15 +14,22 @@ enum { EXIT_USAGE = 2 };
 static const char *phase_text(uint32_t phase)
 {
     static const char *const texts[] = {
-        [POS_IDLE] = "between attempts", [POS_LOAD] = "loading the job",       [POS_INIT] = "in init",
-        [POS_MAP] = "in map",            [POS_COMBINE] = "combining",          [POS_SPILL] = "writing a spill",
-        [POS_REDUCE] = "in reduce",      [POS_FINISH] = "in finish",           [POS_WRITE] = "writing its output",
+        [POS_IDLE] = "between attempts",
+        [POS_LOAD] = "loading the job",
+        [POS_INIT] = "in init",
+        [POS_MAP] = "in map",
+        [POS_COMBINE] = "combining",
+        [POS_SPILL] = "writing a spill",
+        [POS_REDUCE] = "in reduce",
+        [POS_FINISH] = "in finish",
+        [POS_WRITE] = "writing its output",
     };
     return phase < sizeof texts / sizeof *texts ? texts[phase] : "in an unknown phase";
 }
 
 /* Where the page says the attempt was, for an error that has no place yet. */
-static void place_by_page(const struct driver *d, const struct core_slot *slot, const struct position *page, struct err *e)
+static void place_by_page(const struct driver *d, const struct core_slot *slot,
+                          const struct position *page, struct err *e)
 {
     const struct work *w = &d->work[slot->task];
     if (POSITION_GET(page, attempt_serial) != slot->serial || e->file[0] != '\0' || e->record >= 0)
@@ -30,13 +37,15 @@ static void place_by_page(const struct driver *d, const struct core_slot *slot, 
     uint32_t phase = POSITION_GET(page, phase), part = POSITION_GET(page, part);
     if (w->kind == WORK_REDUCE && phase == POS_REDUCE) {
         e->record = (int64_t)POSITION_GET(page, record);
-        (void)snprintf(e->key, sizeof e->key, "%.*s", (int)strnlen(page->key, POSITION_KEY_MAX), page->key);
+        (void)snprintf(e->key, sizeof e->key, "%.*s", (int)strnlen(page->key, POSITION_KEY_MAX),
+                       page->key);
     }
     if (w->kind != WORK_MAP)
         return;
     const struct split *split = &d->plan.splits.splits[w->index];
     bool at_record = phase == POS_MAP;
-    err_at(e, part < split->count ? split->parts[part].path : NULL, at_record ? (int64_t)POSITION_GET(page, offset) : -1,
+    err_at(e, part < split->count ? split->parts[part].path : NULL,
+           at_record ? (int64_t)POSITION_GET(page, offset) : -1,
            at_record ? (int64_t)POSITION_GET(page, record) : -1);
 }
 
@@ -47,12 +56,15 @@ static void word_timeout(const struct driver *d, enum core_reason reason, struct
     struct err said = *e;
     const struct core_limits *limits = &d->core.limits;
     if (reason == REASON_PROGRESS)
-        (void)err_set(e, ST_TIMEOUT, "no progress for %s (limits.progress_timeout_seconds)", duration_format((double)limits->progress_timeout / 1e9, text));
+        (void)err_set(e, ST_TIMEOUT, "no progress for %s (limits.progress_timeout_seconds)",
+                      duration_format((double)limits->progress_timeout / 1e9, text));
     else if (reason == REASON_HEARTBEAT)
-        (void)err_set(e, ST_TIMEOUT, "no sign of life from the worker for %s (limits.heartbeat_timeout_seconds)",
+        (void)err_set(e, ST_TIMEOUT,
+                      "no sign of life from the worker for %s (limits.heartbeat_timeout_seconds)",
                       duration_format((double)limits->heartbeat_timeout / 1e9, text));
     else
-        (void)err_set(e, ST_TIMEOUT, "not done after %s (limits.task_timeout_seconds)", duration_format((double)limits->task_timeout / 1e9, text));
+        (void)err_set(e, ST_TIMEOUT, "not done after %s (limits.task_timeout_seconds)",
+                      duration_format((double)limits->task_timeout / 1e9, text));
     (void)snprintf(e->traceback, sizeof e->traceback, "%s", said.traceback);
     (void)snprintf(e->file, sizeof e->file, "%s", said.file);
     (void)snprintf(e->key, sizeof e->key, "%s", said.key);
@@ -103,13 +115,16 @@ static void take_result(struct driver *d, uint32_t slot, struct slice payload)
     else if (failure.status == ST_TIMEOUT && d->core.limits.task_timeout > 0)
         word_timeout(d, REASON_DEADLINE, &failure);
     remember_failure(d, w, &failure);
-    driver_deliver(d, &(struct core_event){ .kind = CORE_ERRED, .slot = slot, .fingerprint = failure_fingerprint(&failure) });
+    driver_deliver(d, &(struct core_event){ .kind = CORE_ERRED,
+                                            .slot = slot,
+                                            .fingerprint = failure_fingerprint(&failure) });
 }
 
 static bool hello_holds(struct slice payload)
 {
     char version[64];
-    return val_get_cstr(payload, "lmr", version, sizeof version) && strcmp(version, LMR_VERSION) == 0 &&
+    return val_get_cstr(payload, "lmr", version, sizeof version) &&
+           strcmp(version, LMR_VERSION) == 0 &&
            val_get_int(payload, "page", 0) == (int64_t)sizeof(struct position);
 }
 
@@ -132,14 +147,17 @@ void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end)
     d->worker_failure = end->err;
     if (s->task != CORE_NONE) {
         size_t n = strlen(failure.message);
-        (void)snprintf(failure.message + n, sizeof failure.message - n, " (it was %s%s)", phase_text(POSITION_GET(end->page, phase)),
+        (void)snprintf(failure.message + n, sizeof failure.message - n, " (it was %s%s)",
+                       phase_text(POSITION_GET(end->page, phase)),
                        !end->signal ? "; does the job call os.exit?" : "");
         place_by_page(d, s, end->page, &failure);
         if (is_timeout(s->reason))
             word_timeout(d, s->reason, &failure);
         remember_failure(d, &d->work[s->task], &failure);
     }
-    driver_deliver(d, &(struct core_event){ .kind = CORE_WORKER_DOWN, .slot = slot, .fingerprint = failure_fingerprint(&failure) });
+    driver_deliver(d, &(struct core_event){ .kind = CORE_WORKER_DOWN,
+                                            .slot = slot,
+                                            .fingerprint = failure_fingerprint(&failure) });
 }
 
 /* --- actions: into the journal --- */
@@ -158,7 +176,8 @@ static void record_commit(struct driver *d, const struct core_action *a)
         result_journal(d, w);
 }
 
-static void record_failure(struct driver *d, const struct work *w, uint32_t attempt, const struct verdict *verdict)
+static void record_failure(struct driver *d, const struct work *w, uint32_t attempt,
+                           const struct verdict *verdict)
 {
     char name[TASK_NAME_MAX];
     if (!d->journal)
@@ -217,11 +236,12 @@ static void tell_retry(struct driver *d, const struct work *w, uint32_t attempt,
     char name[TASK_NAME_MAX], seconds[SIZE_TEXT_MAX], place[ERR_FILE_MAX + 96] = "";
     const struct err *f = w->failure;
     if (f->file[0] && f->offset >= 0)
-        (void)snprintf(place, sizeof place, " at %s, byte %lld, record %lld", f->file, (long long)f->offset, (long long)f->record);
+        (void)snprintf(place, sizeof place, " at %s, byte %lld, record %lld", f->file,
+                       (long long)f->offset, (long long)f->record);
     else if (f->key[0])
         (void)snprintf(place, sizeof place, " at key %s", f->key);
-    report_note(d, "%s.%u failed (%s: %s%s); trying again in %s", task_name(d, w, name), attempt, f->type, f->message, place,
-                duration_format(delay, seconds));
+    report_note(d, "%s.%u failed (%s: %s%s); trying again in %s", task_name(d, w, name), attempt,
+                f->type, f->message, place, duration_format(delay, seconds));
 }
 
 /* The seam where policies will stand: the question is answered at once by the fixed rule. */
@@ -234,7 +254,9 @@ static void ask_policy(struct driver *d, const struct core_action *a)
         return;
     }
     d->totals.failures += is_counted(w);
-    struct verdict_context context = { .attempt = a->attempt, .retry = a->retry, .same_failures = a->same_failures };
+    struct verdict_context context = { .attempt = a->attempt,
+                                       .retry = a->retry,
+                                       .same_failures = a->same_failures };
     struct verdict verdict = verdict_decide(w->failure, &context, &d->job.retry);
     bool retry = verdict.action == VERDICT_RETRY;
     record_failure(d, w, a->attempt, &verdict);
@@ -242,8 +264,10 @@ static void ask_policy(struct driver *d, const struct core_action *a)
         d->totals.retries += is_counted(w);
         tell_retry(d, w, a->attempt, verdict.delay_seconds);
     }
-    driver_deliver(d, &(struct core_event){
-                          .kind = CORE_VERDICT, .task = a->task, .retry = retry, .delay = (int64_t)(verdict.delay_seconds * 1e9) });
+    driver_deliver(d, &(struct core_event){ .kind = CORE_VERDICT,
+                                            .task = a->task,
+                                            .retry = retry,
+                                            .delay = (int64_t)(verdict.delay_seconds * 1e9) });
 }
 
 static void fail_job(struct driver *d, const struct core_action *a)
@@ -256,15 +280,17 @@ static void fail_job(struct driver *d, const struct core_action *a)
         return;
     }
     uint32_t failures = d->core.tasks[a->task].failures;
-    (void)snprintf(e.message, sizeof e.message, "%s failed%s (%s): %.*s", task_name(d, w, name), failures > 1 ? " again" : "", e.type,
-                   ERR_MESSAGE_MAX - 200, w->failure->message);
+    (void)snprintf(e.message, sizeof e.message, "%s failed%s (%s): %.*s", task_name(d, w, name),
+                   failures > 1 ? " again" : "", e.type, ERR_MESSAGE_MAX - 200,
+                   w->failure->message);
     driver_fail(d, &e, 1);
 }
 
 static void broken(struct driver *d)
 {
     struct err e = d->worker_failure;
-    (void)snprintf(e.message, sizeof e.message, "worker processes cannot be started or die at once: %.*s", ERR_MESSAGE_MAX - 200,
+    (void)snprintf(e.message, sizeof e.message,
+                   "worker processes cannot be started or die at once: %.*s", ERR_MESSAGE_MAX - 200,
                    d->worker_failure.message);
     driver_fail(d, &e, 1);
 }

@@ -8,11 +8,11 @@ static const struct {
     enum core_move move;
     enum core_state to;
 } transitions[] = {
-    { TASK_BLOCKED, MOVE_UNBLOCK, TASK_READY },    { TASK_READY, MOVE_ASSIGN, TASK_RUNNING },
+    { TASK_BLOCKED, MOVE_UNBLOCK, TASK_READY },     { TASK_READY, MOVE_ASSIGN, TASK_RUNNING },
     { TASK_RUNNING, MOVE_SUCCEED, TASK_COMMITTED }, { TASK_RUNNING, MOVE_ERR, TASK_ASKING },
-    { TASK_RUNNING, MOVE_EXPIRE, TASK_ENDING },    { TASK_ENDING, MOVE_SUCCEED, TASK_COMMITTED },
-    { TASK_ENDING, MOVE_ERR, TASK_ASKING },        { TASK_ASKING, MOVE_RETRY, TASK_BACKOFF },
-    { TASK_ASKING, MOVE_GIVE_UP, TASK_FAILED },    { TASK_BACKOFF, MOVE_DUE, TASK_READY },
+    { TASK_RUNNING, MOVE_EXPIRE, TASK_ENDING },     { TASK_ENDING, MOVE_SUCCEED, TASK_COMMITTED },
+    { TASK_ENDING, MOVE_ERR, TASK_ASKING },         { TASK_ASKING, MOVE_RETRY, TASK_BACKOFF },
+    { TASK_ASKING, MOVE_GIVE_UP, TASK_FAILED },     { TASK_BACKOFF, MOVE_DUE, TASK_READY },
 };
 
 enum core_state core_transition(enum core_state state, enum core_move move)
@@ -47,10 +47,12 @@ const char *core_move_name(enum core_move move)
 
 /* --- arrays --- */
 
-/* Each slot can give a kill and a spawn or an assignment in one event; a few more close a stage or the job. */
+/* Each slot can give a kill and a spawn or an assignment in one event; a few more close a stage or
+ * the job. */
 enum { ACTIONS_A_SLOT = 3, ACTIONS_MORE = 8 };
 
-enum status core_open(struct core *c, uint32_t slots, const struct core_limits *limits, struct err *e)
+enum status core_open(struct core *c, uint32_t slots, const struct core_limits *limits,
+                      struct err *e)
 {
     *c = (struct core){ .limits = *limits, .slot_count = slots, .next_serial = 1, .over = true };
     c->action_capacity = slots * ACTIONS_A_SLOT + ACTIONS_MORE;
@@ -100,7 +102,8 @@ enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stag
     uint32_t task = 0;
     for (uint32_t s = 0; s < stages; s++)
         for (uint32_t i = 0; i < stage_sizes[s]; i++)
-            c->tasks[task++] = (struct core_task){ .state = TASK_BLOCKED, .stage = s, .slot = CORE_NONE };
+            c->tasks[task++] =
+                (struct core_task){ .state = TASK_BLOCKED, .stage = s, .slot = CORE_NONE };
     c->task_count = count;
     c->stage_count = stages;
     c->stage = c->stage_open = c->ready_head = c->ready_count = c->live = c->waiting = 0;
@@ -111,7 +114,8 @@ enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stag
 
 /* --- small moves --- */
 
-static struct core_action *act(struct core *c, enum core_action_kind kind, uint32_t slot, uint32_t task)
+static struct core_action *act(struct core *c, enum core_action_kind kind, uint32_t slot,
+                               uint32_t task)
 {
     CHECK(c->action_count < c->action_capacity);
     struct core_action *a = &c->actions[c->action_count++];
@@ -291,7 +295,8 @@ static void break_job(struct core *c)
     (void)act(c, ACT_BROKEN, CORE_NONE, CORE_NONE);
 }
 
-/* A worker that dies without work is no task's failure, so no retry limit stops it: its own limit does. */
+/* A worker that dies without work is no task's failure, so no retry limit stops it: its own limit
+ * does. */
 static void count_death(struct core *c, int64_t now)
 {
     c->deaths[c->death_count++ % CORE_DEATHS_MAX] = now;
@@ -412,8 +417,9 @@ static void on_stop(struct core *c)
 void core_event(struct core *c, const struct core_event *event, int64_t now)
 {
     c->action_count = 0;
-    bool has_slot = event->kind == CORE_WORKER_UP || event->kind == CORE_WORKER_DOWN || event->kind == CORE_SPAWN_FAILED ||
-                    event->kind == CORE_SUCCEEDED || event->kind == CORE_ERRED || event->kind == CORE_PAGE;
+    bool has_slot = event->kind == CORE_WORKER_UP || event->kind == CORE_WORKER_DOWN ||
+                    event->kind == CORE_SPAWN_FAILED || event->kind == CORE_SUCCEEDED ||
+                    event->kind == CORE_ERRED || event->kind == CORE_PAGE;
     CHECK(!has_slot || event->slot < c->slot_count);
     switch (event->kind) {
     case CORE_BEGIN:

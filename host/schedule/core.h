@@ -1,50 +1,52 @@
 /* core.h: the scheduler's pure core: (state, event, now) → actions.
  *
- * It knows tasks in stages (the tasks of a stage become ready when every task of the stage before has committed), worker slots,
- * delays before a retry, and timeouts. It does no I/O, reads no clock, and allocates only in core_open and core_load: so the
- * driver and a simulation under a virtual clock run the same code. Times are nanoseconds of any monotonic clock.
+ * It knows tasks in stages (the tasks of a stage become ready when every task of the stage before
+ * has committed), worker slots, delays before a retry, and timeouts. It does no I/O, reads no
+ * clock, and allocates only in core_open and core_load: so the driver and a simulation under a
+ * virtual clock run the same code. Times are nanoseconds of any monotonic clock.
  *
- * A task moves by one transition table (core_transition); a move the table does not have stops the program.
- * Actions of an event stand in core->actions until the next core_event; the caller carries them out in order. */
+ * A task moves by one transition table (core_transition); a move the table does not have stops the
+ * program. Actions of an event stand in core->actions until the next core_event; the caller carries
+ * them out in order. */
 #ifndef LMR_SCHEDULE_CORE_H
 #define LMR_SCHEDULE_CORE_H
 
 #include "base/status.h"
 
 /* States of a task. */
-#define CORE_STATES(X)                                                                             \
-    X(BLOCKED)   /* an earlier stage is not done */                                                \
-    X(READY)     /* waits for a worker */                                                          \
-    X(RUNNING)   /* an attempt runs */                                                             \
-    X(ENDING)    /* its attempt was interrupted or killed by us, and has not ended yet */          \
-    X(ASKING)    /* its attempt failed; the verdict is not there yet */                            \
-    X(BACKOFF)   /* will be ready again when its delay is over */                                  \
-    X(COMMITTED) /* an attempt has won */                                                          \
+#define CORE_STATES(X)                                                                    \
+    X(BLOCKED)   /* an earlier stage is not done */                                       \
+    X(READY)     /* waits for a worker */                                                 \
+    X(RUNNING)   /* an attempt runs */                                                    \
+    X(ENDING)    /* its attempt was interrupted or killed by us, and has not ended yet */ \
+    X(ASKING)    /* its attempt failed; the verdict is not there yet */                   \
+    X(BACKOFF)   /* will be ready again when its delay is over */                         \
+    X(COMMITTED) /* an attempt has won */                                                 \
     X(FAILED)    /* for good */
 
 /* What can happen to a task. */
-#define CORE_MOVES(X)                                                                              \
-    X(UNBLOCK) /* the stage before is done */                                                      \
-    X(ASSIGN)  /* a worker was found */                                                            \
-    X(SUCCEED) /* the attempt sent its result */                                                   \
-    X(ERR)     /* the attempt sent an error, or its worker died */                                 \
-    X(EXPIRE)  /* a timeout of the attempt has passed */                                           \
-    X(RETRY)   /* verdict: again, after a delay */                                                 \
-    X(GIVE_UP) /* verdict: no more */                                                              \
+#define CORE_MOVES(X)                                              \
+    X(UNBLOCK) /* the stage before is done */                      \
+    X(ASSIGN)  /* a worker was found */                            \
+    X(SUCCEED) /* the attempt sent its result */                   \
+    X(ERR)     /* the attempt sent an error, or its worker died */ \
+    X(EXPIRE)  /* a timeout of the attempt has passed */           \
+    X(RETRY)   /* verdict: again, after a delay */                 \
+    X(GIVE_UP) /* verdict: no more */                              \
     X(DUE)     /* the delay is over */
 
 enum core_state {
 #define X(name) TASK_##name,
     CORE_STATES(X)
 #undef X
-    TASK_STATES
+        TASK_STATES
 };
 
 enum core_move {
 #define X(name) MOVE_##name,
     CORE_MOVES(X)
 #undef X
-    TASK_MOVES
+        TASK_MOVES
 };
 
 /* The state after `move` in `state`, or TASK_STATES when that move cannot happen there. */
@@ -59,7 +61,8 @@ enum core_reason { REASON_NONE, REASON_HEARTBEAT, REASON_PROGRESS, REASON_DEADLI
 enum core_event_kind {
     CORE_BEGIN,        /* tasks were loaded */
     CORE_WORKER_UP,    /* slot: its worker said hello */
-    CORE_WORKER_DOWN,  /* slot: its process has ended and all it sent was delivered; fingerprint of the failure when it was busy */
+    CORE_WORKER_DOWN,  /* slot: its process has ended and all it sent was delivered; fingerprint of
+                          the failure when it was busy */
     CORE_SPAWN_FAILED, /* slot */
     CORE_SUCCEEDED,    /* slot */
     CORE_ERRED,        /* slot, fingerprint */
@@ -125,8 +128,8 @@ struct core_slot {
 /* 0: no such limit. */
 struct core_limits {
     int64_t heartbeat_timeout, progress_timeout, task_timeout;
-    int64_t grace;               /* from an interrupt to the kill */
-    int64_t death_window;        /* CORE_DEATHS_MAX idle deaths within it break the job */
+    int64_t grace;        /* from an interrupt to the kill */
+    int64_t death_window; /* CORE_DEATHS_MAX idle deaths within it break the job */
 };
 
 enum { CORE_DEATHS_MAX = 5 };
@@ -153,9 +156,10 @@ struct core {
 };
 
 /* A core with `slots` worker slots, all empty, and no tasks. */
-enum status core_open(struct core *c, uint32_t slots, const struct core_limits *limits, struct err *e);
-/* Replaces the tasks (the ones before must be over, or never begun): `stage_sizes` tasks in each of `stages` stages, numbered
- * through. Slots keep their workers. Then comes CORE_BEGIN. */
+enum status core_open(struct core *c, uint32_t slots, const struct core_limits *limits,
+                      struct err *e);
+/* Replaces the tasks (the ones before must be over, or never begun): `stage_sizes` tasks in each of
+ * `stages` stages, numbered through. Slots keep their workers. Then comes CORE_BEGIN. */
 enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stages, struct err *e);
 /* Takes one event; replaces core->actions. */
 void core_event(struct core *c, const struct core_event *event, int64_t now);

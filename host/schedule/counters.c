@@ -29,7 +29,8 @@ static enum status insert(struct counters *c, size_t at, struct slice group, str
         c->capacity = capacity;
     }
     struct counter fresh = { .key = BUF_EMPTY, .group_length = group.n };
-    if (buf_append_slice(&fresh.key, group) != ST_OK || buf_append_byte(&fresh.key, 0) != ST_OK || buf_append_slice(&fresh.key, name) != ST_OK) {
+    if (buf_append_slice(&fresh.key, group) != ST_OK || buf_append_byte(&fresh.key, 0) != ST_OK ||
+        buf_append_slice(&fresh.key, name) != ST_OK) {
         buf_free(&fresh.key);
         return ST_MEMORY;
     }
@@ -39,7 +40,8 @@ static enum status insert(struct counters *c, size_t at, struct slice group, str
     return ST_OK;
 }
 
-static enum status find(struct counters *c, struct slice group, struct slice name, struct counter **out)
+static enum status find(struct counters *c, struct slice group, struct slice name,
+                        struct counter **out)
 {
     size_t low = 0, high = c->count;
     while (low < high) {
@@ -85,7 +87,8 @@ static enum status add_group(struct counters *c, struct slice group, struct slic
         if (val_skip(&cursor, &key) != ST_OK || val_skip(&cursor, &value) != ST_OK)
             return ST_OK;
         struct val_cursor inner = val_cursor(value);
-        bool is_number = val_next(&inner, &number) == ST_OK && (number.kind == SC_INT || number.kind == SC_FLOAT);
+        bool is_number = val_next(&inner, &number) == ST_OK &&
+                         (number.kind == SC_INT || number.kind == SC_FLOAT);
         if (!is_number || !val_as_string(key, &name))
             continue;
         struct counter *counter;
@@ -115,7 +118,8 @@ enum status counters_add(struct counters *c, struct slice map)
 static size_t group_end(const struct counters *c, size_t from)
 {
     size_t to = from;
-    while (to < c->count && slice_equal(counter_group(&c->items[to]), counter_group(&c->items[from])))
+    while (to < c->count &&
+           slice_equal(counter_group(&c->items[to]), counter_group(&c->items[from])))
         to++;
     return to;
 }

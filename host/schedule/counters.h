@@ -1,5 +1,6 @@
-/* counters.h: named counters of a job: integers stay integers (overflow becomes a float), and sums are made in the order of
- * counters_add, so that a float sum is the same in every run. Start as COUNTERS_EMPTY. */
+/* counters.h: named counters of a job: integers stay integers (overflow becomes a float), and sums
+ * are made in the order of counters_add, so that a float sum is the same in every run. Start as
+ * COUNTERS_EMPTY. */
 #ifndef LMR_SCHEDULE_COUNTERS_H
 #define LMR_SCHEDULE_COUNTERS_H
 

@@ -5,7 +5,12 @@
 
 #include <xxhash.h>
 
-enum { NANOSECONDS = 1000000000, GRACE_SECONDS = 1, DEATH_WINDOW_SECONDS = 10, REDUCERS_MAX = 65536 };
+enum {
+    NANOSECONDS = 1000000000,
+    GRACE_SECONDS = 1,
+    DEATH_WINDOW_SECONDS = 10,
+    REDUCERS_MAX = 65536
+};
 
 static enum status incomplete(struct err *e, const char *what)
 {
@@ -13,7 +18,8 @@ static enum status incomplete(struct err *e, const char *what)
 }
 
 /* A string field in the arena, NULL when it is absent. */
-static enum status text_field(struct description *d, struct slice map, const char *name, const char **out, struct err *e)
+static enum status text_field(struct description *d, struct slice map, const char *name,
+                              const char **out, struct err *e)
 {
     struct slice s;
     *out = NULL;
@@ -75,18 +81,20 @@ static enum status read_step(struct description *d, struct slice map, void *out,
     step->total_order = val_get_bool(map, "total_order", false);
     step->reducers = val_get_int(map, "reducers", -1);
     if (step->reducers < -1 || step->reducers > REDUCERS_MAX)
-        return err_set(e, ST_USAGE, "reducers = %lld: it must be 0 (map only) … %d", (long long)step->reducers, REDUCERS_MAX);
+        return err_set(e, ST_USAGE, "reducers = %lld: it must be 0 (map only) … %d",
+                       (long long)step->reducers, REDUCERS_MAX);
     step->group_by = (uint32_t)val_get_int(map, "group_by", 0);
     if (val_get(map, "iterate", &field) && val_is_map(field))
         read_iteration(step, field);
     return ST_OK;
 }
 
-typedef enum status (*read_element)(struct description *d, struct slice map, void *out, struct err *e);
+typedef enum status (*read_element)(struct description *d, struct slice map, void *out,
+                                    struct err *e);
 
 /* Reads an array of maps into an array of `size` bytes an element. */
-static enum status read_array(struct description *d, const char *name, size_t size, read_element read, void **out, size_t *count,
-                              struct err *e)
+static enum status read_array(struct description *d, const char *name, size_t size,
+                              read_element read, void **out, size_t *count, struct err *e)
 {
     struct slice array = slice_of(NULL, 0), element;
     struct val_cursor c;
@@ -160,7 +168,8 @@ static enum status read_arrays(struct description *d, struct err *e)
 {
     void *inputs = NULL, *sides = NULL, *steps = NULL;
     size_t count = 0;
-    enum status st = read_array(d, "inputs", sizeof *d->inputs, read_input, &inputs, &d->input_count, e);
+    enum status st = read_array(d, "inputs", sizeof *d->inputs, read_input, &inputs,
+                                &d->input_count, e);
     if (st == ST_OK)
         st = read_array(d, "side_files", sizeof *d->sides, read_side, &sides, &d->side_count, e);
     if (st == ST_OK)

@@ -1,5 +1,5 @@
-/* description.h: what a job says of itself (script/attempt.h: DESCRIPTION), read once into plain fields. Everything borrows from
- * the encoded description, which it owns together with an arena. */
+/* description.h: what a job says of itself (script/attempt.h: DESCRIPTION), read once into plain
+ * fields. Everything borrows from the encoded description, which it owns together with an arena. */
 #ifndef LMR_SCHEDULE_DESCRIPTION_H
 #define LMR_SCHEDULE_DESCRIPTION_H
 
@@ -38,15 +38,16 @@ struct description {
     uint64_t split_size, sort_buffer;   /* 0: not said */
     bool has_seed, durable;
     uint64_t seed;
-    struct slice profile;               /* encoded */
+    struct slice profile; /* encoded */
     uint64_t profile_hash;
-    uint64_t memory_limit;              /* bytes, 0: none */
+    uint64_t memory_limit; /* bytes, 0: none */
     struct core_limits limits;
     double task_timeout_seconds;
     struct retry_limits retry;
 };
 
-/* Reads the result of a describe attempt. `d` is empty or zeroed before. ST_CORRUPT when fields are missing. */
+/* Reads the result of a describe attempt. `d` is empty or zeroed before. ST_CORRUPT when fields are
+ * missing. */
 enum status description_read(struct description *d, struct slice encoded, struct err *e);
 void description_free(struct description *d);
 

@@ -1,4 +1,5 @@
-/* driver.c: the event loop. It delivers events to the core and has its actions carried out; between the two stands nothing. */
+/* driver.c: the event loop. It delivers events to the core and has its actions carried out; between
+ * the two stands nothing. */
 #include "schedule/driver.h"
 
 #include "base/sys.h"
@@ -15,7 +16,8 @@ enum { POLL_MS = 200, MILLISECOND = 1000000, STAGES_MAX = 8, EXIT_BY_SIGNAL = 12
 void driver_deliver(struct driver *d, const struct core_event *event)
 {
     core_event(&d->core, event, sys_now());
-    if (buf_append(&d->actions, d->core.actions, d->core.action_count * sizeof *d->core.actions) == ST_OK)
+    if (buf_append(&d->actions, d->core.actions, d->core.action_count * sizeof *d->core.actions) ==
+        ST_OK)
         return;
     struct err e;
     (void)err_memory(&e, "the scheduler", d->actions.n);
@@ -26,9 +28,11 @@ void driver_deliver(struct driver *d, const struct core_event *event)
 static uint64_t page_stamp(const struct position *page)
 {
     const uint64_t fields[] = {
-        POSITION_GET(page, attempt_serial), POSITION_GET(page, phase),     POSITION_GET(page, part),
-        POSITION_GET(page, offset),         POSITION_GET(page, record),    POSITION_GET(page, bytes_in),
-        POSITION_GET(page, pairs_out),      POSITION_GET(page, spills),    POSITION_GET(page, progress),
+        POSITION_GET(page, attempt_serial), POSITION_GET(page, phase),
+        POSITION_GET(page, part),           POSITION_GET(page, offset),
+        POSITION_GET(page, record),         POSITION_GET(page, bytes_in),
+        POSITION_GET(page, pairs_out),      POSITION_GET(page, spills),
+        POSITION_GET(page, progress),
     };
     uint64_t stamp = 0;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -72,7 +76,8 @@ static void on_signal(uv_signal_t *handle, int number)
     if (d->ending)
         return;
     struct err e;
-    (void)err_set(&e, ST_INTERRUPTED, "stopped by %s", number == SIGINT ? "an interrupt (SIGINT)" : "SIGTERM");
+    (void)err_set(&e, ST_INTERRUPTED, "stopped by %s",
+                  number == SIGINT ? "an interrupt (SIGINT)" : "SIGTERM");
     d->stop_signal = number;
     driver_fail(d, &e, EXIT_BY_SIGNAL + number);
 }
@@ -86,7 +91,8 @@ static void set_due_timer(struct driver *d)
         return;
     int64_t left = due - sys_now();
     uv_update_time(&d->loop);
-    (void)uv_timer_start(&d->due_timer, on_due, left > 0 ? (uint64_t)(left / MILLISECOND) + 1 : 1, 0);
+    (void)uv_timer_start(&d->due_timer, on_due, left > 0 ? (uint64_t)(left / MILLISECOND) + 1 : 1,
+                         0);
 }
 
 /* Runs before the loop waits: what the turn's events asked for is carried out. */
@@ -117,7 +123,8 @@ static void free_work(struct driver *d)
     d->work_count = 0;
 }
 
-static enum status make_work(struct driver *d, const struct work_group *groups, uint32_t count, struct err *e)
+static enum status make_work(struct driver *d, const struct work_group *groups, uint32_t count,
+                             struct err *e)
 {
     uint32_t total = 0, next = 0;
     for (uint32_t g = 0; g < count; g++)
@@ -129,7 +136,8 @@ static enum status make_work(struct driver *d, const struct work_group *groups, 
     d->work_count = total;
     for (uint32_t g = 0; g < count; g++)
         for (uint32_t i = 0; i < groups[g].count; i++)
-            d->work[next++] = (struct work){ .kind = groups[g].kind, .index = i, .result = BUF_EMPTY };
+            d->work[next++] =
+                (struct work){ .kind = groups[g].kind, .index = i, .result = BUF_EMPTY };
     return ST_OK;
 }
 
@@ -157,7 +165,8 @@ struct spooling {
     bool durable;
 };
 
-/* A thread, as reading may wait for ever; it may outlive the driver's interest in it, but not the process. */
+/* A thread, as reading may wait for ever; it may outlive the driver's interest in it, but not the
+ * process. */
 static void *spool_main(void *argument)
 {
     struct spooling *s = argument;
@@ -286,7 +295,8 @@ static void driver_free(struct driver *d)
     sys_free(d);
 }
 
-/* While a thread still reads standard input the driver's memory stays: the process is about to end. */
+/* While a thread still reads standard input the driver's memory stays: the process is about to end.
+ */
 static void driver_close(struct driver *d)
 {
     if (d->spooling)

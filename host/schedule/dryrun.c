@@ -9,7 +9,8 @@ struct planned_input {
     uint64_t size, splits;
 };
 
-/* Counts the splits that read each file. Parts come in the order of the files; the start of a file that comes again is its next listing. */
+/* Counts the splits that read each file. Parts come in the order of the files; the start of a file
+ * that comes again is its next listing. */
 static void count_splits(const struct driver *d, struct planned_input *inputs)
 {
     size_t file = 0;
@@ -28,7 +29,8 @@ static void count_splits(const struct driver *d, struct planned_input *inputs)
     }
 }
 
-static enum status list_inputs(struct driver *d, struct planned_input **out, size_t *count, struct err *e)
+static enum status list_inputs(struct driver *d, struct planned_input **out, size_t *count,
+                               struct err *e)
 {
     size_t n = d->files.count;
     struct planned_input *inputs = arena_alloc(&d->arena, (n + 1) * sizeof *inputs);
@@ -38,7 +40,8 @@ static enum status list_inputs(struct driver *d, struct planned_input **out, siz
         inputs[i] = (struct planned_input){ d->files.files[i].path, d->files.files[i].size, 0 };
     count_splits(d, inputs);
     if (d->has_stdin)
-        inputs[n++] = (struct planned_input){ "standard input (its size is not known before it ends)", 0, 0 };
+        inputs[n++] =
+            (struct planned_input){ "standard input (its size is not known before it ends)", 0, 0 };
     *out = inputs;
     *count = n;
     return ST_OK;

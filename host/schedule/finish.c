@@ -23,7 +23,8 @@ static enum status job_suffix(const struct driver *d, char out[16], struct err *
 {
     struct buf value = BUF_EMPTY;
     struct output_spec spec = { .format = OUT_TEXT };
-    struct slice description = d->job.output.n > 0 ? d->job.output : slice_of("\1", 1); /* VAL_NULL: text */
+    struct slice description = d->job.output.n > 0 ? d->job.output
+                                                   : slice_of("\1", 1); /* VAL_NULL: text */
     enum status st = ST_OK;
     if (d->options->output_format) {
         st = val_put_str(&value, d->options->output_format);
@@ -37,7 +38,8 @@ static enum status job_suffix(const struct driver *d, char out[16], struct err *
     return st;
 }
 
-static enum status set_name(struct kept_file *f, const char *name, size_t number, const char *suffix)
+static enum status set_name(struct kept_file *f, const char *name, size_t number,
+                            const char *suffix)
 {
     f->name.n = 0;
     enum status st = buf_printf(&f->name, "%s-%05zu%s", name, number, suffix);
@@ -61,19 +63,23 @@ static enum status name_files(struct driver *d, struct err *e)
 static struct publish_file *list_files(struct driver *d, bool with_outputs, size_t *count)
 {
     const struct kept_files *lists[] = { &d->parts, &d->outputs };
-    struct publish_file *files = arena_alloc(&d->arena, (d->parts.count + d->outputs.count + 1) * sizeof *files);
+    struct publish_file *files = arena_alloc(&d->arena, (d->parts.count + d->outputs.count + 1) *
+                                                            sizeof *files);
     *count = 0;
     for (size_t l = 0; files && l < (with_outputs ? 2u : 1u); l++)
         for (size_t i = 0; i < lists[l]->count; i++) {
             const struct kept_file *f = &lists[l]->files[i];
-            files[(*count)++] = (struct publish_file){ (const char *)f->path.p, (const char *)f->name.p, f->records, f->bytes, f->checksum };
+            files[(*count)++] = (struct publish_file){ (const char *)f->path.p,
+                                                       (const char *)f->name.p, f->records,
+                                                       f->bytes, f->checksum };
         }
     return files;
 }
 
 /* --- to a directory --- */
 
-static enum status write_output(struct driver *d, const struct publish_file *files, size_t count, struct err *e)
+static enum status write_output(struct driver *d, const struct publish_file *files, size_t count,
+                                struct err *e)
 {
     struct buf counters = BUF_EMPTY, text = BUF_EMPTY;
     enum status st = counters_put(&d->counters, &counters);
@@ -117,8 +123,10 @@ static void on_stop(int number)
     stop_signal = number;
 }
 
-/* The loop does not turn while a slow reader takes the result, so signals need a handler of their own: one that ends a blocked write. */
-static enum status stream_output(struct driver *d, const struct publish_file *files, size_t count, struct err *e)
+/* The loop does not turn while a slow reader takes the result, so signals need a handler of their
+ * own: one that ends a blocked write. */
+static enum status stream_output(struct driver *d, const struct publish_file *files, size_t count,
+                                 struct err *e)
 {
     struct sigaction action = { .sa_handler = on_stop }, old_int, old_term;
     stop_signal = 0;
@@ -145,8 +153,10 @@ static enum status publish(struct driver *d, struct err *e)
     if (!files)
         return err_memory(e, "the list of parts", d->parts.count * sizeof *files);
     if (!to_directory && d->outputs.count > 0)
-        report_warning(d, "files of mr.output are written with -o DIR only; %s and %zu more of them are left out", (const char *)d->outputs.files[0].name.p,
-                       d->outputs.count - 1);
+        report_warning(
+            d,
+            "files of mr.output are written with -o DIR only; %s and %zu more of them are left out",
+            (const char *)d->outputs.files[0].name.p, d->outputs.count - 1);
     journal_job(d->journal, "state", "publishing");
     st = journal_flush(d->journal, e);
     if (st == ST_OK)
@@ -187,7 +197,8 @@ static void remove_by_prefix(const char *dir, const char *prefix)
         if (strncmp(entry->d_name, prefix, n) != 0 || isdigit((unsigned char)entry->d_name[n]))
             continue;
         path.n = 0;
-        if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK && buf_terminate(&path) == ST_OK)
+        if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK &&
+            buf_terminate(&path) == ST_OK)
             (void)sys_unlink((const char *)path.p, NULL);
     }
     if (d)
@@ -217,14 +228,17 @@ static void advise_on_space(struct driver *d)
     size_t n = strlen(d->failure.message);
     uint64_t space = 0;
     (void)sys_free_space(where, &space, NULL);
-    (void)snprintf(d->failure.message + n, sizeof d->failure.message - n,
-                   "; the job may need %s in all and the disk has %s free: free that much there, or use another disk (--work-dir for runs, -o for the result, --state-dir for the journal)",
-                   size_format(plan_space(d) + plan_output_space(d) + LEAST, need), size_format(space, there));
+    (void)snprintf(
+        d->failure.message + n, sizeof d->failure.message - n,
+        "; the job may need %s in all and the disk has %s free: free that much there, or use "
+        "another disk (--work-dir for runs, -o for the result, --state-dir for the journal)",
+        size_format(plan_space(d) + plan_output_space(d) + LEAST, need), size_format(space, there));
 }
 
 static bool has_committed(const struct driver *d)
 {
-    return d->at >= AT_RUN && d->at < AT_END && d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
+    return d->at >= AT_RUN && d->at < AT_END &&
+           d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
 }
 
 static void close_failed(struct driver *d)
@@ -235,8 +249,9 @@ static void close_failed(struct driver *d)
     if (!has_committed(d))
         (void)place_remove_temporary(&d->place, false, NULL);
     else
-        report_note(d, "committed work is kept in %s%s%s; remove it when you do not need it", d->place.work_dir,
-                    d->place.work_dir != d->place.stage_dir ? " and " : "", d->place.work_dir != d->place.stage_dir ? d->place.stage_dir : "");
+        report_note(d, "committed work is kept in %s%s%s; remove it when you do not need it",
+                    d->place.work_dir, d->place.work_dir != d->place.stage_dir ? " and " : "",
+                    d->place.work_dir != d->place.stage_dir ? d->place.stage_dir : "");
     if (d->journal) {
         journal_job(d->journal, "state", state);
         journal_job(d->journal, "message", d->failure.message);
@@ -276,7 +291,9 @@ void finish_cleanup(struct driver *d)
 void finish_summary(struct driver *d)
 {
     struct buf counters = BUF_EMPTY;
-    struct job_summary summary = { .job_id = d->place.job_id, .output_dir = d->place.output_dir ? d->options->output_dir : "" };
+    struct job_summary summary = { .job_id = d->place.job_id,
+                                   .output_dir = d->place.output_dir ? d->options->output_dir
+                                                                     : "" };
     if (!d->place.job_dir || !d->observer->summary)
         return;
     report_snapshot(d, &summary.totals);

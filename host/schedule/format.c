@@ -13,7 +13,8 @@ struct formatting {
     uint64_t pairs, bytes;
 };
 
-static enum status copy_segment(struct formatting *f, struct run *run, uint64_t segment, struct err *e)
+static enum status copy_segment(struct formatting *f, struct run *run, uint64_t segment,
+                                struct err *e)
 {
     struct run_cursor *cursor = NULL;
     struct slice key, value;
@@ -62,7 +63,8 @@ static enum status copy_runs(struct formatting *f, struct slice assignment, stru
     return st;
 }
 
-static enum status put_result(const struct formatting *f, const struct output_stats *stats, struct buf *result)
+static enum status put_result(const struct formatting *f, const struct output_stats *stats,
+                              struct buf *result)
 {
     char checksum[17];
     (void)snprintf(checksum, sizeof checksum, "%016" PRIx64, stats->checksum);
@@ -83,7 +85,8 @@ static enum status put_result(const struct formatting *f, const struct output_st
     return st != ST_OK ? st : ended;
 }
 
-enum status format_attempt(struct slice assignment, struct position *page, struct buf *result, struct err *e)
+enum status format_attempt(struct slice assignment, struct position *page, struct buf *result,
+                           struct err *e)
 {
     char path[4096];
     struct slice description = slice_of("\1", 1); /* VAL_NULL: text */

@@ -53,9 +53,12 @@ static enum status plan_state_dir(struct place *p, const struct run_options *opt
         return absolute(p, dir, &p->state_dir, e);
     const char *base = environment("XDG_STATE_HOME"), *home = environment("HOME");
     if (!base && !home)
-        return err_set(e, ST_USAGE, "no place for the job's state: neither HOME nor XDG_STATE_HOME is set; use --state-dir");
+        return err_set(e, ST_USAGE,
+                       "no place for the job's state: neither HOME nor XDG_STATE_HOME is set; use "
+                       "--state-dir");
     const char *path = base ? place_join(p, base, "lmr") : place_join(p, home, ".local/state/lmr");
-    return path ? absolute(p, path, &p->state_dir, e) : err_memory(e, "a path", strlen(base ? base : home));
+    return path ? absolute(p, path, &p->state_dir, e)
+                : err_memory(e, "a path", strlen(base ? base : home));
 }
 
 static enum status plan_output(struct place *p, const struct run_options *options, struct err *e)
@@ -65,7 +68,8 @@ static enum status plan_output(struct place *p, const struct run_options *option
     if (options->output_dir[0] == '\0')
         return err_set(e, ST_USAGE, "the output directory's name is empty");
     enum status st = absolute(p, options->output_dir, &p->output_dir, e);
-    return st == ST_OK ? publish_check(options->output_dir, options->overwrite, &p->replaces, e) : st;
+    return st == ST_OK ? publish_check(options->output_dir, options->overwrite, &p->replaces, e)
+                       : st;
 }
 
 enum status place_plan(struct place *p, const struct run_options *options, struct err *e)
@@ -193,7 +197,15 @@ void place_remove_all(struct place *p)
 
 bool place_is_remote(const char *path)
 {
-    enum { NFS = 0x6969, SMB = 0x517B, SMB2 = (int)0xFE534D42, CIFS = (int)0xFF534D42, AFS = 0x5346414F, CEPH = 0x00C36400, V9FS = 0x01021997 };
+    enum {
+        NFS = 0x6969,
+        SMB = 0x517B,
+        SMB2 = (int)0xFE534D42,
+        CIFS = (int)0xFF534D42,
+        AFS = 0x5346414F,
+        CEPH = 0x00C36400,
+        V9FS = 0x01021997
+    };
     struct statfs info;
     if (statfs(path, &info) != 0)
         return false;

@@ -32,8 +32,10 @@ static enum status default_spec(struct driver *d, struct slice *out)
     return copy ? ST_OK : ST_MEMORY;
 }
 
-/* Entry of the assignments' `inputs`: `entry` is the job's own input_files entry, −1 for a name from the command line. */
-static enum status put_input(struct driver *d, size_t i, struct slice spec, struct slice tag, int64_t entry, struct err *e)
+/* Entry of the assignments' `inputs`: `entry` is the job's own input_files entry, −1 for a name
+ * from the command line. */
+static enum status put_input(struct driver *d, size_t i, struct slice spec, struct slice tag,
+                             int64_t entry, struct err *e)
 {
     struct val_map m = VAL_MAP_EMPTY;
     val_map_value(&m, "input", spec);
@@ -97,12 +99,16 @@ enum status plan_inputs(struct driver *d, struct err *e)
     bool given = d->options->input_count > 0 || d->job.input_count == 0;
     struct slice fallback;
     if (d->options->input_count == 0 && d->job.input_count == 0 && isatty(STDIN_FILENO))
-        return err_set(e, ST_USAGE, "no input: name files after the job, give the job input_files, or pipe into it");
-    d->name_count = given ? (d->options->input_count ? d->options->input_count : 1) : d->job.input_count;
+        return err_set(
+            e, ST_USAGE,
+            "no input: name files after the job, give the job input_files, or pipe into it");
+    d->name_count = given ? (d->options->input_count ? d->options->input_count : 1)
+                          : d->job.input_count;
     d->spec_count = given ? 1 : d->job.input_count;
     d->names = arena_alloc(&d->arena, d->name_count * sizeof *d->names);
     d->specs = arena_alloc(&d->arena, d->spec_count * sizeof *d->specs);
-    if (!d->names || !d->specs || default_spec(d, &fallback) != ST_OK || val_put_array(&d->inputs, d->spec_count) != ST_OK)
+    if (!d->names || !d->specs || default_spec(d, &fallback) != ST_OK ||
+        val_put_array(&d->inputs, d->spec_count) != ST_OK)
         return no_memory(e, d->name_count * sizeof *d->names);
     enum status st = given ? take_given_inputs(d, fallback, e) : take_job_inputs(d, fallback, e);
     if (st == ST_OK)
@@ -134,7 +140,8 @@ static enum status pair_splits(struct driver *d, const struct kept_files *pairs,
     if (!files)
         return no_memory(e, pairs->count * sizeof *files);
     for (size_t i = 0; i < pairs->count; i++)
-        files[i] = (struct input_file){ (const char *)pairs->files[i].path.p, pairs->files[i].bytes, 0, 0 };
+        files[i] = (struct input_file){ (const char *)pairs->files[i].path.p, pairs->files[i].bytes,
+                                        0, 0 };
     struct input_files list = { files, pairs->count };
     plan->reads_pairs = true;
     return splits_plan(&list, &spec, d->split_size, &plan->arena, &plan->splits, e);
@@ -203,7 +210,8 @@ static void hash_plan(struct driver *d)
     XXH3_state_t *state = XXH3_createState();
     if (!state || XXH3_64bits_reset(state) != XXH_OK)
         return;
-    const uint64_t settings[] = { d->split_size, d->sort_buffer, d->seed, d->plan.partitions, d->plan.splits.count };
+    const uint64_t settings[] = { d->split_size, d->sort_buffer, d->seed, d->plan.partitions,
+                                  d->plan.splits.count };
     (void)XXH3_64bits_update(state, d->job.encoded.p, d->job.encoded.n);
     (void)XXH3_64bits_update(state, settings, sizeof settings);
     for (size_t i = 0; i < d->files.count; i++) {
@@ -219,7 +227,8 @@ void plan_journal(struct driver *d)
     char name[TASK_NAME_MAX];
     if (d->step == 0 && d->round <= 1)
         hash_plan(d);
-    journal_step(d->journal, d->step + 1, d->round, (uint32_t)d->plan.splits.count, d->plan.partitions, buf_slice(&d->plan.boundaries));
+    journal_step(d->journal, d->step + 1, d->round, (uint32_t)d->plan.splits.count,
+                 d->plan.partitions, buf_slice(&d->plan.boundaries));
     for (size_t i = 0; i < d->plan.splits.count; i++) {
         struct work w = { .kind = WORK_MAP, .index = (uint32_t)i };
         journal_splits(d, &d->plan.splits.splits[i], task_name(d, &w, name));
@@ -233,12 +242,14 @@ static uint64_t expanded_bytes(const struct driver *d)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < d->files.count; i++)
-        bytes += d->files.files[i].size * (input_is_compressed(d->files.files[i].path) ? COMPRESSED_FACTOR : 1);
+        bytes += d->files.files[i].size *
+                 (input_is_compressed(d->files.files[i].path) ? COMPRESSED_FACTOR : 1);
     return bytes;
 }
 
-/* A guess on the safe side: each input byte goes through the shuffle once, with a tenth for keys and frames; every reduce that merges
- * in several passes holds its partition once more. A declared or Lua combine usually needs far less. */
+/* A guess on the safe side: each input byte goes through the shuffle once, with a tenth for keys
+ * and frames; every reduce that merges in several passes holds its partition once more. A declared
+ * or Lua combine usually needs far less. */
 uint64_t plan_space(const struct driver *d)
 {
     uint64_t bytes = expanded_bytes(d);

@@ -69,7 +69,8 @@ void report_snapshot(const struct driver *d, struct job_snapshot *out)
     add_running(d, out);
 }
 
-/* The newest status text of any worker; it may be torn, so only up to its first NUL within bounds. */
+/* The newest status text of any worker; it may be torn, so only up to its first NUL within bounds.
+ */
 static void read_status(struct driver *d)
 {
     d->status.n = 0;

@@ -8,7 +8,8 @@
 
 /* --- files that outlive their round --- */
 
-enum status kept_add(struct kept_files *k, const char *path, struct slice name, struct slice description)
+enum status kept_add(struct kept_files *k, const char *path, struct slice name,
+                     struct slice description)
 {
     if (k->count == k->capacity) {
         size_t capacity = k->capacity ? 2 * k->capacity : 16;
@@ -24,8 +25,8 @@ enum status kept_add(struct kept_files *k, const char *path, struct slice name, 
     f->bytes = (uint64_t)val_get_int(description, "bytes", 0);
     (void)val_get_cstr(description, "checksum", f->checksum, sizeof f->checksum);
     k->count++;
-    bool fits = buf_append_str(&f->path, path) == ST_OK && buf_terminate(&f->path) == ST_OK && buf_append_slice(&f->name, name) == ST_OK &&
-                buf_terminate(&f->name) == ST_OK;
+    bool fits = buf_append_str(&f->path, path) == ST_OK && buf_terminate(&f->path) == ST_OK &&
+                buf_append_slice(&f->name, name) == ST_OK && buf_terminate(&f->name) == ST_OK;
     return fits ? ST_OK : ST_MEMORY;
 }
 
@@ -64,10 +65,12 @@ void result_warnings(struct driver *d, struct slice map)
         return;
     uint64_t n = val_array(list, &c);
     for (uint64_t i = 0; i < n && val_skip(&c, &element) == ST_OK; i++) {
-        if (!val_as_string(element, &text) || d->seen_warnings.count >= WARNINGS_MAX || seen(&d->seen_warnings, text))
+        if (!val_as_string(element, &text) || d->seen_warnings.count >= WARNINGS_MAX ||
+            seen(&d->seen_warnings, text))
             continue;
         if (kept_add(&d->seen_warnings, "", text, slice_of(NULL, 0)) == ST_OK)
-            report_warning(d, "%.*s", (int)(text.n < INT32_MAX ? text.n : INT32_MAX), (const char *)text.p);
+            report_warning(d, "%.*s", (int)(text.n < INT32_MAX ? text.n : INT32_MAX),
+                           (const char *)text.p);
     }
 }
 
@@ -109,8 +112,8 @@ void result_commit(struct driver *d, struct work *w)
 
 /* --- the journal's rows of a commit --- */
 
-static void journal_one(struct driver *d, const struct journal_place *place, const char *kind, const char *path, const char *name,
-                        struct slice description)
+static void journal_one(struct driver *d, const struct journal_place *place, const char *kind,
+                        const char *path, const char *name, struct slice description)
 {
     char checksum[24];
     (void)val_get_cstr(description, "checksum", checksum, sizeof checksum);
@@ -127,10 +130,13 @@ static void journal_one(struct driver *d, const struct journal_place *place, con
     journal_file(d->journal, &row);
 }
 
-typedef enum status (*take_output)(struct driver *d, void *context, const char *path, const char *name, struct slice description);
+typedef enum status (*take_output)(struct driver *d, void *context, const char *path,
+                                   const char *name, struct slice description);
 
-/* Calls `take` for each mr.output file of a result. The path follows from the name: what a worker says of paths is not believed. */
-static enum status each_output(struct driver *d, const struct work *w, take_output take, void *context)
+/* Calls `take` for each mr.output file of a result. The path follows from the name: what a worker
+ * says of paths is not believed. */
+static enum status each_output(struct driver *d, const struct work *w, take_output take,
+                               void *context)
 {
     struct slice list, element, name;
     struct val_cursor c;
@@ -140,7 +146,8 @@ static enum status each_output(struct driver *d, const struct work *w, take_outp
         return ST_OK;
     uint64_t n = val_array(list, &c);
     for (uint64_t i = 0; i < n && st == ST_OK && val_skip(&c, &element) == ST_OK; i++) {
-        if (!val_get_string(element, "name", &name) || name.n == 0 || memchr(name.p, '/', name.n) || memchr(name.p, 0, name.n))
+        if (!val_get_string(element, "name", &name) || name.n == 0 || memchr(name.p, '/', name.n) ||
+            memchr(name.p, 0, name.n))
             continue;
         st = attempt_path(d, w, w->winner, d->place.stage_dir, "-", &path);
         size_t prefix = path.n;
@@ -155,7 +162,8 @@ static enum status each_output(struct driver *d, const struct work *w, take_outp
     return st;
 }
 
-static enum status journal_output(struct driver *d, void *context, const char *path, const char *name, struct slice description)
+static enum status journal_output(struct driver *d, void *context, const char *path,
+                                  const char *name, struct slice description)
 {
     const struct journal_place *place = context;
     journal_one(d, place, "side", path, name, description);
@@ -170,12 +178,19 @@ void result_journal(struct driver *d, const struct work *w)
     struct buf path = BUF_EMPTY;
     journal_commit(d->journal, &place, w->winner);
     struct journal_attempt row = {
-        .place = place, .attempt = w->winner, .worker = w->worker, .started = w->started, .ended = sys_wall_clock(), .result = result,
+        .place = place,
+        .attempt = w->winner,
+        .worker = w->worker,
+        .started = w->started,
+        .ended = sys_wall_clock(),
+        .result = result,
     };
     journal_attempt(d->journal, &row);
-    if (val_get(result, "run", &file) && attempt_path(d, w, w->winner, d->place.work_dir, ".run", &path) == ST_OK)
+    if (val_get(result, "run", &file) &&
+        attempt_path(d, w, w->winner, d->place.work_dir, ".run", &path) == ST_OK)
         journal_one(d, &place, "run", (const char *)path.p, "", file);
-    if (val_get(result, "part", &file) && attempt_path(d, w, w->winner, part_dir(d), ".part", &path) == ST_OK)
+    if (val_get(result, "part", &file) &&
+        attempt_path(d, w, w->winner, part_dir(d), ".part", &path) == ST_OK)
         journal_one(d, &place, "part", (const char *)path.p, "", file);
     (void)each_output(d, w, journal_output, &place);
     buf_free(&path);
@@ -184,7 +199,8 @@ void result_journal(struct driver *d, const struct work *w)
 /* --- the end of a round --- */
 
 /* mr.output files are numbered per name, in the order of the tasks they come from. */
-static enum status keep_output(struct driver *d, void *context, const char *path, const char *name, struct slice description)
+static enum status keep_output(struct driver *d, void *context, const char *path, const char *name,
+                               struct slice description)
 {
     struct kept_files *k = &d->outputs;
     (void)context;
@@ -198,10 +214,12 @@ static enum status keep_output(struct driver *d, void *context, const char *path
     return st;
 }
 
-/* Is this a task whose file is the round's output: a reduce, a map of a map-only round, a format task? */
+/* Is this a task whose file is the round's output: a reduce, a map of a map-only round, a format
+ * task? */
 static bool writes_part(const struct driver *d, const struct work *w)
 {
-    return w->kind == WORK_REDUCE || w->kind == WORK_FORMAT || (w->kind == WORK_MAP && d->plan.partitions == 0);
+    return w->kind == WORK_REDUCE || w->kind == WORK_FORMAT ||
+           (w->kind == WORK_MAP && d->plan.partitions == 0);
 }
 
 static enum status keep_part(struct driver *d, const struct work *w, struct kept_files *files)
@@ -220,7 +238,8 @@ static void journal_counters(struct driver *d)
 {
     for (size_t i = 0; i < d->round_counters.count; i++) {
         const struct counter *c = &d->round_counters.items[i];
-        journal_counter(d->journal, d->step + 1, d->round, counter_group(c), counter_name(c), c->is_float, c->i, c->f);
+        journal_counter(d->journal, d->step + 1, d->round, counter_group(c), counter_name(c),
+                        c->is_float, c->i, c->f);
     }
 }
 
@@ -248,7 +267,8 @@ static void remove_runs(struct driver *d)
 {
     struct buf path = BUF_EMPTY;
     for (uint32_t i = 0; i < d->maps && d->plan.partitions > 0; i++)
-        if (attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path) == ST_OK)
+        if (attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path) ==
+            ST_OK)
             (void)sys_unlink((const char *)path.p, NULL);
     buf_free(&path);
 }

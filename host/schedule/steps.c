@@ -1,7 +1,7 @@
 /* steps.c: what comes next when the core's tasks are done.
  *
- * describe → (spool) → for each step, for each round: prepare (side indexes, the round before as an index, sample), run (maps,
- * reduces), stop test → (format) → publish. */
+ * describe → (spool) → for each step, for each round: prepare (side indexes, the round before as an
+ * index, sample), run (maps, reduces), stop test → (format) → publish. */
 #include "schedule/driver.h"
 
 #include "base/size.h"
@@ -27,7 +27,8 @@ static const struct described_step *step_of(const struct driver *d)
     return &d->job.steps[d->step];
 }
 
-static void load(struct driver *d, enum driver_at at, enum job_phase phase, const struct work_group *groups, uint32_t count, bool staged)
+static void load(struct driver *d, enum driver_at at, enum job_phase phase,
+                 const struct work_group *groups, uint32_t count, bool staged)
 {
     d->at = at;
     d->phase = phase;
@@ -48,13 +49,16 @@ static void warn_of_space(struct driver *d)
     char needed[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
     uint64_t need = plan_space(d), space = 0;
     if (sys_free_space(d->place.work_dir, &space, NULL) == ST_OK && need > space)
-        report_warning(d, "the job may need up to %s for its runs, and %s has %s free; --work-dir names another place", size_format(need, needed),
-                       d->place.work_dir, size_format(space, there));
+        report_warning(d,
+                       "the job may need up to %s for its runs, and %s has %s free; --work-dir "
+                       "names another place",
+                       size_format(need, needed), d->place.work_dir, size_format(space, there));
 }
 
 static void run(struct driver *d)
 {
-    const struct work_group groups[] = { { WORK_MAP, (uint32_t)d->plan.splits.count }, { WORK_REDUCE, d->plan.partitions } };
+    const struct work_group groups[] = { { WORK_MAP, (uint32_t)d->plan.splits.count },
+                                         { WORK_REDUCE, d->plan.partitions } };
     struct err e;
     plan_journal(d);
     if (!holds(d, journal_flush(d->journal, &e), &e))
@@ -68,7 +72,8 @@ static void run(struct driver *d)
 
 /* --- preparing --- */
 
-/* The index files of side files: their paths and, until they are built, the sizes of what they index. */
+/* The index files of side files: their paths and, until they are built, the sizes of what they
+ * index. */
 static enum status plan_sides(struct driver *d, struct err *e)
 {
     struct buf path = BUF_EMPTY;
@@ -77,7 +82,8 @@ static enum status plan_sides(struct driver *d, struct err *e)
         const struct described_side *side = &d->job.sides[i];
         struct stat info;
         if (stat(side->path, &info) != 0 || !S_ISREG(info.st_mode)) {
-            st = err_set(e, ST_USAGE, "side file %s: cannot read %s; it must be a file", side->name, side->path);
+            st = err_set(e, ST_USAGE, "side file %s: cannot read %s; it must be a file", side->name,
+                         side->path);
             break;
         }
         path.n = 0;
@@ -85,7 +91,8 @@ static enum status plan_sides(struct driver *d, struct err *e)
         if (st == ST_OK)
             st = buf_terminate(&path);
         if (st == ST_OK)
-            st = kept_add(&d->indexes, (const char *)path.p, slice_str(side->name), slice_of(NULL, 0));
+            st = kept_add(&d->indexes, (const char *)path.p, slice_str(side->name),
+                          slice_of(NULL, 0));
         if (st != ST_OK)
             (void)err_memory(e, "the side files", path.n);
         else
@@ -122,7 +129,8 @@ static void prepare(struct driver *d)
     d->totals.phase_tasks = count;
 }
 
-/* The boundaries that the sample found; with few distinct keys they are fewer than asked for, and so are the reduces. */
+/* The boundaries that the sample found; with few distinct keys they are fewer than asked for, and
+ * so are the reduces. */
 static enum status take_boundaries(struct driver *d, struct slice result, struct err *e)
 {
     struct slice list;
@@ -131,7 +139,8 @@ static enum status take_boundaries(struct driver *d, struct slice result, struct
         return err_set(e, ST_CORRUPT, "the sample brought no boundaries");
     uint64_t n = val_array(list, &c);
     if (n + 1 > d->plan.partitions)
-        return err_set(e, ST_CORRUPT, "the sample brought %" PRIu64 " boundaries for %u reduces", n, d->plan.partitions);
+        return err_set(e, ST_CORRUPT, "the sample brought %" PRIu64 " boundaries for %u reduces", n,
+                       d->plan.partitions);
     d->plan.partitions = (uint32_t)n + 1;
     d->plan.boundaries.n = 0;
     if (n > 0 && buf_append_slice(&d->plan.boundaries, list) != ST_OK)
@@ -168,7 +177,8 @@ static void prepared(struct driver *d)
 
 /* --- rounds and steps --- */
 
-/* An index of an earlier round, or a side file that the job calls "previous": from the second round on that name is the round before. */
+/* An index of an earlier round, or a side file that the job calls "previous": from the second round
+ * on that name is the round before. */
 static void drop_previous(struct driver *d)
 {
     struct kept_files *k = &d->indexes;
@@ -217,10 +227,12 @@ static void step_done(struct driver *d)
     begin_step(d);
 }
 
-/* The output of a last round that was written as pairs, as nobody knew: part by part in the job's format. */
+/* The output of a last round that was written as pairs, as nobody knew: part by part in the job's
+ * format. */
 static void format(struct driver *d)
 {
-    load(d, AT_FORMAT, JOB_PUBLISH, &(struct work_group){ WORK_FORMAT, (uint32_t)d->pairs.count }, 1, true);
+    load(d, AT_FORMAT, JOB_PUBLISH, &(struct work_group){ WORK_FORMAT, (uint32_t)d->pairs.count },
+         1, true);
 }
 
 static void last_round_done(struct driver *d)
@@ -295,7 +307,8 @@ static enum status make_place(struct driver *d, struct err *e)
     if (st != ST_OK)
         return st;
     const char *path = place_join(&d->place, d->place.job_dir, "journal.db");
-    st = path ? journal_create(path, d->job.durable, &d->journal, e) : err_memory(e, "a path", sizeof "journal.db");
+    st = path ? journal_create(path, d->job.durable, &d->journal, e)
+              : err_memory(e, "a path", sizeof "journal.db");
     if (st == ST_OK)
         journal_header(d);
     else
@@ -306,7 +319,10 @@ static enum status make_place(struct driver *d, struct err *e)
 static void warn_of_place(struct driver *d)
 {
     if (place_is_remote(d->place.job_dir))
-        report_warning(d, "the job's journal is on a network filesystem (%s), which may lose or delay what is written; use --state-dir", d->place.job_dir);
+        report_warning(d,
+                       "the job's journal is on a network filesystem (%s), which may lose or delay "
+                       "what is written; use --state-dir",
+                       d->place.job_dir);
     warn_of_space(d);
 }
 

@@ -41,7 +41,8 @@ enum status wire_fill(struct wire_reader *r, int fd, bool *closed, struct err *e
         return err_memory(e, "a message", READ_SIZE);
     struct err failure;
     size_t got = 0;
-    enum status st = sys_read(fd, r->in.p + r->in.n, READ_SIZE, &got, "the worker's socket", &failure);
+    enum status st = sys_read(fd, r->in.p + r->in.n, READ_SIZE, &got, "the worker's socket",
+                              &failure);
     if (st != ST_OK && failure.os_error == EAGAIN)
         return ST_END;
     if (st != ST_OK && failure.os_error != ECONNRESET) {
@@ -72,7 +73,8 @@ enum status wire_take(struct wire_reader *r, struct wire_message *out, struct er
     if (type == 0 || type > WIRE_TYPE_MAX)
         return err_set(e, ST_CORRUPT, "message of unknown type %u", type);
     if (length > WIRE_PAYLOAD_MAX)
-        return err_set(e, ST_CORRUPT, "message of %u bytes, more than the limit of %d", length, WIRE_PAYLOAD_MAX);
+        return err_set(e, ST_CORRUPT, "message of %u bytes, more than the limit of %d", length,
+                       WIRE_PAYLOAD_MAX);
     if (left - WIRE_HEADER < length)
         return ST_END;
     *out = (struct wire_message){ (enum wire_type)type, slice_of(p + WIRE_HEADER, length) };
@@ -91,8 +93,10 @@ void wire_reader_free(struct wire_reader *r)
 enum status wire_put(struct buf *out, enum wire_type type, struct slice payload, struct err *e)
 {
     if (payload.n > WIRE_PAYLOAD_MAX)
-        return err_set(e, ST_USAGE, "a message to a worker would be %zu bytes, more than the limit of %d: use fewer, larger splits", payload.n,
-                       WIRE_PAYLOAD_MAX);
+        return err_set(e, ST_USAGE,
+                       "a message to a worker would be %zu bytes, more than the limit of %d: use "
+                       "fewer, larger splits",
+                       payload.n, WIRE_PAYLOAD_MAX);
     if (buf_reserve(out, WIRE_HEADER + payload.n) != ST_OK)
         return err_memory(e, "a message", payload.n);
     uint8_t header[WIRE_HEADER];

@@ -1,7 +1,8 @@
 /* worker.c: the worker process.
  *
- * Two threads: the main one runs attempts, the other one owns the socket. So an end of the driver, and its wish to interrupt an
- * attempt, are seen while user code runs, and the heartbeat goes on. They share one mailbox. */
+ * Two threads: the main one runs attempts, the other one owns the socket. So an end of the driver,
+ * and its wish to interrupt an attempt, are seen while user code runs, and the heartbeat goes on.
+ * They share one mailbox. */
 #include "base/log.h"
 #include "base/sys.h"
 #include "schedule/format.h"
@@ -21,7 +22,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SOCKET_FD = 3, PAGE_FD = 4, HEARTBEAT_MS = 1000, OOM_SCORE_RAISE = 500, OOM_SCORE_MAX = 1000 };
+enum {
+    SOCKET_FD = 3,
+    PAGE_FD = 4,
+    HEARTBEAT_MS = 1000,
+    OOM_SCORE_RAISE = 500,
+    OOM_SCORE_MAX = 1000
+};
 
 struct worker {
     struct position *page;
@@ -69,7 +76,8 @@ static void take_messages(struct worker *w, struct wire_reader *reader)
         leave();
 }
 
-/* Milliseconds to the deadline of the running attempt, at most a heartbeat. Interrupts it when it has passed. */
+/* Milliseconds to the deadline of the running attempt, at most a heartbeat. Interrupts it when it
+ * has passed. */
 static int watch_deadline(struct worker *w)
 {
     pthread_mutex_lock(&w->lock);
@@ -121,7 +129,8 @@ static void wait_for_mail(struct worker *w, struct buf *assignment)
     pthread_mutex_unlock(&w->lock);
 }
 
-static enum status run_attempt(struct worker *w, struct slice assignment, struct buf *result, struct err *e)
+static enum status run_attempt(struct worker *w, struct slice assignment, struct buf *result,
+                               struct err *e)
 {
     struct slice kind;
     if (val_get_string(assignment, "kind", &kind) && slice_equal(kind, slice_str("format")))
@@ -130,7 +139,8 @@ static enum status run_attempt(struct worker *w, struct slice assignment, struct
 }
 
 /* What an attempt gave, as the payload of WIRE_RESULT. */
-static enum status answer(int64_t serial, enum status st, struct slice result, const struct err *e, struct buf *out)
+static enum status answer(int64_t serial, enum status st, struct slice result, const struct err *e,
+                          struct buf *out)
 {
     struct buf error = BUF_EMPTY;
     struct val_map m = VAL_MAP_EMPTY;
@@ -150,7 +160,8 @@ static void send_message(enum wire_type type, struct slice payload)
     struct err e;
     err_clear(&e);
     size_t sent = 0;
-    if (wire_put(&out, type, payload, &e) != ST_OK || wire_send(SOCKET_FD, &out, &sent, &e) != ST_OK) {
+    if (wire_put(&out, type, payload, &e) != ST_OK ||
+        wire_send(SOCKET_FD, &out, &sent, &e) != ST_OK) {
         if (e.status != ST_INTERRUPTED)
             log_err(&e);
         _exit(1);
@@ -211,7 +222,8 @@ static void say_hello(void)
 
 /* --- becoming a worker --- */
 
-/* When memory runs out, the kernel shall take a worker and not the driver. Failing at it is no harm. */
+/* When memory runs out, the kernel shall take a worker and not the driver. Failing at it is no
+ * harm. */
 static void raise_oom_score(void)
 {
     const char *path = "/proc/self/oom_score_adj";
@@ -221,7 +233,8 @@ static void raise_oom_score(void)
         long score = strtol((const char *)text.p, NULL, 10) + OOM_SCORE_RAISE;
         text.n = 0;
         fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0 && buf_printf(&text, "%ld", score < OOM_SCORE_MAX ? score : OOM_SCORE_MAX) == ST_OK)
+        if (fd >= 0 &&
+            buf_printf(&text, "%ld", score < OOM_SCORE_MAX ? score : OOM_SCORE_MAX) == ST_OK)
             (void)sys_write(fd, text.p, text.n, path, "worker.oom_score", NULL);
     }
     if (fd >= 0)
@@ -229,7 +242,8 @@ static void raise_oom_score(void)
     buf_free(&text);
 }
 
-/* Dies with the driver, whose pid the socket knows. PDEATHSIG is set too late when the driver was gone before: then the parent is another. */
+/* Dies with the driver, whose pid the socket knows. PDEATHSIG is set too late when the driver was
+ * gone before: then the parent is another. */
 static bool bind_to_driver(void)
 {
     struct ucred peer;
@@ -254,8 +268,11 @@ int worker_main(void)
         log_error("%s", misuse);
         return 2;
     }
-    struct worker w = { .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER, .mail = BUF_EMPTY };
-    void *page = mmap(NULL, sizeof(struct position), PROT_READ | PROT_WRITE, MAP_SHARED, PAGE_FD, 0);
+    struct worker w = { .lock = PTHREAD_MUTEX_INITIALIZER,
+                        .came = PTHREAD_COND_INITIALIZER,
+                        .mail = BUF_EMPTY };
+    void *page = mmap(NULL, sizeof(struct position), PROT_READ | PROT_WRITE, MAP_SHARED, PAGE_FD,
+                      0);
     if (page == MAP_FAILED) {
         log_error("%s", misuse);
         return 2;

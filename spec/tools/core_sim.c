@@ -2,8 +2,9 @@
  *
  *   core_sim <SCRIPT        carries out a script of events, printing every action (see `commands`)
  *   core_sim random SEED RUNS [log]
- *                           RUNS random schedules, from SEED on; each is checked against what must always hold, by a model that
- *                           shares nothing with the core. Prints a line a run: seed, end, events, hash of its log (or the log). */
+ *                           RUNS random schedules, from SEED on; each is checked against what must
+ * always hold, by a model that shares nothing with the core. Prints a line a run: seed, end,
+ * events, hash of its log (or the log). */
 #include "schedule/core.h"
 
 #include "base/sys.h"
@@ -27,13 +28,15 @@ static void format_action(const struct core_action *a, char *out, size_t cap)
         (void)snprintf(out, cap, "spawn %u", a->slot);
         break;
     case ACT_ASSIGN:
-        (void)snprintf(out, cap, "assign %u task %u.%u serial %" PRIu64, a->slot, a->task, a->attempt, a->serial);
+        (void)snprintf(out, cap, "assign %u task %u.%u serial %" PRIu64, a->slot, a->task,
+                       a->attempt, a->serial);
         break;
     case ACT_COMMIT:
         (void)snprintf(out, cap, "commit task %u.%u of %u", a->task, a->attempt, a->slot);
         break;
     case ACT_ASK_POLICY:
-        (void)snprintf(out, cap, "ask task %u.%u retry %u same %u", a->task, a->attempt, a->retry, a->same_failures);
+        (void)snprintf(out, cap, "ask task %u.%u retry %u same %u", a->task, a->attempt, a->retry,
+                       a->same_failures);
         break;
     case ACT_INTERRUPT:
         (void)snprintf(out, cap, "interrupt %u %s", a->slot, reasons[a->reason]);
@@ -63,7 +66,9 @@ static void print_table(void)
     for (int s = 0; s < TASK_STATES; s++)
         for (int m = 0; m < TASK_MOVES; m++) {
             enum core_state to = core_transition((enum core_state)s, (enum core_move)m);
-            (void)printf("%s %s %s\n", core_state_name((enum core_state)s), core_move_name((enum core_move)m), to == TASK_STATES ? "-" : core_state_name(to));
+            (void)printf("%s %s %s\n", core_state_name((enum core_state)s),
+                         core_move_name((enum core_move)m),
+                         to == TASK_STATES ? "-" : core_state_name(to));
         }
 }
 
@@ -123,9 +128,12 @@ static const struct {
     const char *name;
     enum core_event_kind kind;
 } commands[] = {
-    { "begin", CORE_BEGIN },     { "up", CORE_WORKER_UP },   { "down", CORE_WORKER_DOWN }, { "spawn_failed", CORE_SPAWN_FAILED },
-    { "ok", CORE_SUCCEEDED },    { "err", CORE_ERRED },      { "retry", CORE_VERDICT },    { "give_up", CORE_VERDICT },
-    { "page", CORE_PAGE },       { "tick", CORE_TICK },      { "stop", CORE_STOP },
+    { "begin", CORE_BEGIN },      { "up", CORE_WORKER_UP },
+    { "down", CORE_WORKER_DOWN }, { "spawn_failed", CORE_SPAWN_FAILED },
+    { "ok", CORE_SUCCEEDED },     { "err", CORE_ERRED },
+    { "retry", CORE_VERDICT },    { "give_up", CORE_VERDICT },
+    { "page", CORE_PAGE },        { "tick", CORE_TICK },
+    { "stop", CORE_STOP },
 };
 
 static void deliver(struct script *s, const struct core_event *event)
@@ -146,7 +154,10 @@ static bool run_event(struct script *s, const char *word, const char *rest)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(commands[i].name, word) != 0)
             continue;
-        struct core_event event = { .kind = commands[i].kind, .slot = (uint32_t)a, .task = (uint32_t)a, .fingerprint = (uint64_t)b };
+        struct core_event event = { .kind = commands[i].kind,
+                                    .slot = (uint32_t)a,
+                                    .task = (uint32_t)a,
+                                    .fingerprint = (uint64_t)b };
         event.retry = strcmp(word, "retry") == 0;
         event.delay = (int64_t)(b * 1e9);
         event.heartbeat = (uint64_t)b;
@@ -175,7 +186,9 @@ static void run_line(struct script *s, char *line)
     else if (strcmp(word, "table") == 0)
         print_table();
     else if (strcmp(word, "due") == 0)
-        (void)printf("  %.3f\n", core_next_due(&s->core) == INT64_MAX ? -1.0 : (double)core_next_due(&s->core) / 1e9);
+        (void)printf("  %.3f\n", core_next_due(&s->core) == INT64_MAX
+                                     ? -1.0
+                                     : (double)core_next_due(&s->core) / 1e9);
     else if (!run_event(s, word, line + used))
         (void)printf("  unknown\n");
     (void)fflush(stdout);
@@ -246,7 +259,8 @@ static void later(struct model *m, int64_t delay, struct core_event event)
     bool of_slot = event.kind != CORE_VERDICT && event.kind != CORE_TICK && event.kind != CORE_STOP;
     for (size_t i = 0; i < PENDING_MAX; i++)
         if (!m->pending[i].used) {
-            m->pending[i] = (struct pending){ m->now + delay, event, of_slot ? m->life[event.slot] : 0, true };
+            m->pending[i] = (struct pending){ m->now + delay, event,
+                                              of_slot ? m->life[event.slot] : 0, true };
             return;
         }
     violated(m, "there is room for events", __LINE__);
@@ -269,7 +283,8 @@ static int64_t some_time(struct model *m)
 static void model_assign(struct model *m, const struct core_action *a)
 {
     HOLDS(m, a->slot < m->slots && m->is_up[a->slot] && m->task_of[a->slot] == CORE_NONE);
-    HOLDS(m, a->task < m->maps + m->reduces && m->running[a->task] == 0 && m->commits[a->task] == 0 && !m->given_up[a->task]);
+    HOLDS(m, a->task < m->maps + m->reduces && m->running[a->task] == 0 &&
+                 m->commits[a->task] == 0 && !m->given_up[a->task]);
     HOLDS(m, a->task < m->maps || m->maps_committed == m->maps);
     HOLDS(m, !m->stopped && a->attempt == m->failures[a->task]);
     m->task_of[a->slot] = a->task;
@@ -295,15 +310,19 @@ static void model_spawn(struct model *m, const struct core_action *a)
     m->task_of[a->slot] = CORE_NONE;
     m->life[a->slot] = ++m->next_life;
     bool dies = pick(m, 100) < m->error_percent / 4;
-    later(m, some_time(m) / 100, (struct core_event){ .kind = dies ? CORE_WORKER_DOWN : CORE_WORKER_UP, .slot = a->slot });
+    later(m, some_time(m) / 100,
+          (struct core_event){ .kind = dies ? CORE_WORKER_DOWN : CORE_WORKER_UP, .slot = a->slot });
 }
 
 static void model_ask(struct model *m, const struct core_action *a)
 {
     HOLDS(m, a->task < m->maps + m->reduces && m->running[a->task] == 0);
-    HOLDS(m, a->retry == m->failures[a->task] && a->same_failures >= 1 && a->same_failures <= a->retry);
+    HOLDS(m, a->retry == m->failures[a->task] && a->same_failures >= 1 &&
+                 a->same_failures <= a->retry);
     bool retry = m->failures[a->task] <= m->retries && a->same_failures < 4;
-    struct core_event event = { .kind = CORE_VERDICT, .task = a->task, .retry = retry, .delay = pick(m, 3) * some_time(m) };
+    struct core_event event = {
+        .kind = CORE_VERDICT, .task = a->task, .retry = retry, .delay = pick(m, 3) * some_time(m)
+    };
     m->given_up[a->task] = !retry;
     later(m, pick(m, 2) * some_time(m), event);
 }
@@ -311,11 +330,13 @@ static void model_ask(struct model *m, const struct core_action *a)
 static void model_kill(struct model *m, const struct core_action *a)
 {
     HOLDS(m, m->has_worker[a->slot]);
-    m->life[a->slot] = ++m->next_life; /* nothing else happens to it, but a result on its way may still come */
+    m->life[a->slot] =
+        ++m->next_life; /* nothing else happens to it, but a result on its way may still come */
     bool last_word = m->task_of[a->slot] != CORE_NONE && pick(m, 4) == 0;
     if (last_word)
         later(m, 1, (struct core_event){ .kind = CORE_SUCCEEDED, .slot = a->slot });
-    later(m, 1000000, (struct core_event){ .kind = CORE_WORKER_DOWN, .slot = a->slot, .fingerprint = 1 });
+    later(m, 1000000,
+          (struct core_event){ .kind = CORE_WORKER_DOWN, .slot = a->slot, .fingerprint = 1 });
 }
 
 /* Lua code hears an interrupt; a hang in C does not. */
@@ -323,7 +344,8 @@ static void model_interrupt(struct model *m, const struct core_action *a)
 {
     HOLDS(m, m->has_worker[a->slot] && m->task_of[a->slot] != CORE_NONE);
     if (pick(m, 2))
-        later(m, 1000000, (struct core_event){ .kind = CORE_ERRED, .slot = a->slot, .fingerprint = 2 });
+        later(m, 1000000,
+              (struct core_event){ .kind = CORE_ERRED, .slot = a->slot, .fingerprint = 2 });
 }
 
 static void model_end(struct model *m, const char *how)
@@ -385,7 +407,8 @@ static void model_action(struct model *m, const struct core_action *a)
 static void model_event(struct model *m, const struct core_event *event)
 {
     uint32_t task = m->task_of[event->slot];
-    bool ends = event->kind == CORE_SUCCEEDED || event->kind == CORE_ERRED || event->kind == CORE_WORKER_DOWN;
+    bool ends = event->kind == CORE_SUCCEEDED || event->kind == CORE_ERRED ||
+                event->kind == CORE_WORKER_DOWN;
     if (ends && task != CORE_NONE) {
         m->running[task]--;
         m->failures[task] += event->kind != CORE_SUCCEEDED;
@@ -416,7 +439,8 @@ static bool still_holds(const struct model *m, const struct pending *p)
         return true;
     uint32_t slot = p->event.slot;
     bool needs_task = p->event.kind == CORE_SUCCEEDED || p->event.kind == CORE_ERRED;
-    return p->life == m->life[slot] && m->has_worker[slot] && (!needs_task || m->task_of[slot] != CORE_NONE);
+    return p->life == m->life[slot] && m->has_worker[slot] &&
+           (!needs_task || m->task_of[slot] != CORE_NONE);
 }
 
 static bool model_step(struct model *m)
@@ -439,15 +463,23 @@ static void model_tick(struct model *m)
 {
     for (uint32_t i = 0; i < m->slots; i++)
         if (m->has_worker[i])
-            model_deliver(m, (struct core_event){ .kind = CORE_PAGE, .slot = i, .heartbeat = (uint64_t)m->now, .progress = m->hangs[i] ? 0 : (uint64_t)m->now });
+            model_deliver(m, (struct core_event){ .kind = CORE_PAGE,
+                                                  .slot = i,
+                                                  .heartbeat = (uint64_t)m->now,
+                                                  .progress = m->hangs[i] ? 0 : (uint64_t)m->now });
     model_deliver(m, (struct core_event){ .kind = CORE_TICK });
 }
 
 static void model_open(struct model *m, uint64_t seed, bool print)
 {
     struct err e;
-    struct core_limits limits = { .heartbeat_timeout = 30 * second, .progress_timeout = 5 * second, .grace = second, .death_window = 10 * second };
-    *m = (struct model){ .random = seed, .log_hash = UINT64_C(0xCBF29CE484222325), .print = print, .end = "stopped" };
+    struct core_limits limits = { .heartbeat_timeout = 30 * second,
+                                  .progress_timeout = 5 * second,
+                                  .grace = second,
+                                  .death_window = 10 * second };
+    *m = (struct model){
+        .random = seed, .log_hash = UINT64_C(0xCBF29CE484222325), .print = print, .end = "stopped"
+    };
     m->slots = 1 + pick(m, SLOTS_MAX);
     m->maps = pick(m, 40);
     m->reduces = pick(m, 20);
@@ -484,7 +516,8 @@ static void run_random(uint64_t seed, bool print)
             break;
     }
     HOLDS(&m, m.ended || m.stopped);
-    (void)printf("%" PRIu64 " %s %u %016" PRIx64 "\n", seed, m.ended ? m.end : "stopped", m.events, m.log_hash);
+    (void)printf("%" PRIu64 " %s %u %016" PRIx64 "\n", seed, m.ended ? m.end : "stopped", m.events,
+                 m.log_hash);
     core_close(&m.core);
 }
 
