@@ -108,6 +108,13 @@ struct key_cursor {
     struct buf scratch; /* owned; key_cursor_free */
 };
 void key_cursor_init(struct key_cursor *c, struct slice key);
+/* Starts over with another key; the scratch is kept. */
+static inline void key_cursor_reset(struct key_cursor *c, struct slice key)
+{
+    c->rest = key;
+    c->depth = 0;
+    c->begun = false;
+}
 void key_cursor_free(struct key_cursor *c);
 /* Next element: ST_OK, ST_END when the key is used up, ST_CORRUPT, ST_MEMORY (the scratch). */
 enum status key_next(struct key_cursor *c, struct scalar *out);

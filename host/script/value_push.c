@@ -168,8 +168,7 @@ bool key_push(lua_State *L, struct key_cursor *cursor, struct slice key)
     }
     int top = lua_gettop(L);
     bool ended = false;
-    cursor->rest = key;
-    cursor->depth = 0;
+    key_cursor_reset(cursor, key);
     bool good = push_key_next(L, cursor, &ended, 0) && cursor->rest.n == 0;
     if (!good)
         lua_settop(L, top);
