@@ -5,9 +5,9 @@
 #   corpus.txt         English text from Debian packages (dictionaries, manuals, a Bible), cut at 245 MB.
 #                      Markup is stripped, and a line that a package holds twice is kept once. Manuals
 #                      have fewer words than as many books, so one line in about fifty is of words from
-#                      word lists which the text lacks (1.5 % of the bytes); that gives some 950,000
+#                      word lists which the text lacks (1.5 % of the bytes); that gives 1.0 million
 #                      distinct words in all, a word being letters and digits.
-#   common.txt         60 MB of the same text with only its 5,000 most frequent words, over and over
+#   common.txt         60 MB of the same text with only its 5,000 most frequent words
 #   sort_records.txt   260 MB: 2,600,000 records of 100 bytes, each with a random printable key of 10
 #   grep.txt           512 MB: corpus.txt over and over
 #   small/             10,000 small files, the first 40 MB of corpus.txt, in 100 directories
