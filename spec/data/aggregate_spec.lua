@@ -384,7 +384,8 @@ describe("all", function()
    end)
 
    it("takes fields in any order, and the like of their names for others", function()
-      local lines = probe { "agg " .. declare("all", { of = n.map { { "a", "sum" }, { "ab", "sum" }, { "c", "sum" } } }),
+      local of = n.map { { "a", "sum" }, { "ab", "sum" }, { "c", "sum" } }
+      local lines = probe { "agg " .. declare("all", { of = of }),
          "add { s6162 i1 s61 i2 s63 i3 s6161 i100 }", "add { s63 i10 s616263 i100 s61 i20 i5 i6 }", "add { s6162 i5 }",
          "add { s i7 s7a i8 }", "finish" }
       assert.are.same({ n.show(n.map { { "a", 22 }, { "ab", 6 }, { "c", 13 } }) }, lines)
