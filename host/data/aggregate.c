@@ -13,7 +13,7 @@ static const struct agg_ops *const all_ops[] = {
 };
 enum { OPS_COUNT = sizeof all_ops / sizeof all_ops[0] };
 
-enum { TOP_MAX = 1000000, AT_MAX = 100, FIELDS_MAX = 256, NAME_MAX_SHOWN = 60 };
+enum { TOP_MAX = 1000000, AT_MAX = 100, NAME_MAX_SHOWN = 60 };
 
 /* --- parsing --- */
 
@@ -144,8 +144,8 @@ static enum status parse_all(struct slice d, struct agg *a, struct err *e)
     struct val_cursor c;
     (void)val_get(d, "of", &of);
     uint64_t n = val_map_open(of, &c);
-    if (n < 1 || n > FIELDS_MAX)
-        return err_set(e, ST_USAGE, "all needs a table of 1 to %d name = reducer", FIELDS_MAX);
+    if (n < 1 || n > AGG_FIELDS_MAX)
+        return err_set(e, ST_USAGE, "all needs a table of 1 to %d name = reducer", AGG_FIELDS_MAX);
     a->fields = sys_calloc((size_t)n, sizeof *a->fields);
     if (!a->fields)
         return err_memory(e, "a reducer", (size_t)n * sizeof *a->fields);

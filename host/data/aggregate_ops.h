@@ -22,6 +22,8 @@ struct agg_ops {
     void (*drop)(const struct agg *a, void *state); /* NULL: nothing to free */
 };
 
+enum { AGG_FIELDS_MAX = 64 }; /* of `all` */
+
 struct agg_field {
     char *name;
     struct agg *agg;

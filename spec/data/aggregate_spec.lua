@@ -383,6 +383,14 @@ describe("all", function()
          { "users", { users[200], users[199] } } }), result(declaration, values))
    end)
 
+   it("takes fields in any order, and the like of their names for others", function()
+      local of = n.map { { "a", "sum" }, { "ab", "sum" }, { "c", "sum" } }
+      local lines = probe { "agg " .. declare("all", { of = of }),
+         "add { s6162 i1 s61 i2 s63 i3 s6161 i100 }", "add { s63 i10 s616263 i100 s61 i20 i5 i6 }", "add { s6162 i5 }",
+         "add { s i7 s7a i8 }", "finish" }
+      assert.are.same({ n.show(n.map { { "a", 22 }, { "ab", 6 }, { "c", 13 } }) }, lines)
+   end)
+
    it("folds nothing of a value it refuses a field of", function()
       local lines = probe { "agg " .. declaration, "add { s6279746573 i1 }", "add { s6279746573 i5 s7065616b dnan }",
          "add i3", "add [ ]", "finish" }

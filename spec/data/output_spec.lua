@@ -163,6 +163,11 @@ describe("an output's description", function()
       end
    end)
 
+   it("on a full disk is disk_full", function()
+      local lines = probe { "open /dev/full " .. n.show "text", "pair i1 i2", "close" }
+      assert.are.same({ "disk_full: cannot write /dev/full: No space left on device" }, lines)
+   end)
+
    it("whose file cannot be made is an error that names it", function()
       assert.matches("^task_crash: .*/nowhere/part: No such file",
          probe { "open " .. dir .. "/nowhere/part " .. n.show "text" }[1])
