@@ -293,7 +293,8 @@ enum status result_round(struct driver *d, struct err *e)
         (void)err_memory(e, "the results of a round", d->work_count);
     if (st == ST_OK) { /* the journal has what follows from them */
         kept_unlink(&old);
-        remove_runs(d);
+        if (d->at == AT_RUN)
+            remove_runs(d);
     }
     kept_free(&old);
     return st;
