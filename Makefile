@@ -59,7 +59,7 @@ debug: ## build build/debug/lmr, without optimization
 run: ## install what is missing (Debian), build, and count the words of the example texts
 	@.ci/setup run
 	$(MAKE_QUIETLY) $(B)/lmr
-	$(B)/lmr run examples/word_count.lua -o build/word_count --overwrite examples/data/*.txt
+	LMR_STATE_DIR=build/state $(B)/lmr run examples/word_count.lua -o build/word_count --overwrite examples/data/*.txt
 	@echo "The most frequent words, from build/word_count/part-*:"
 	@LC_ALL=C sort -t "$$(printf '\t')" -k 2,2nr -k 1,1 build/word_count/part-* | sed 20q
 
