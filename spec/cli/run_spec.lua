@@ -393,6 +393,16 @@ describe("progress on a terminal", function()
       end
    end)
 
+   it("is gone when the job is interrupted", function()
+      local text = terminal(100, "timeout -s INT 0.4 lmr run slow.lua in.txt >/dev/null; echo code $?")
+      local lines, rest = screen(text)
+      assert.equal("", rest)
+      for _, line in ipairs(lines) do
+         assert.is_nil(line:find("running)", 1, true), line)
+      end
+      assert.matches("interrupted", text, 1, true)
+   end)
+
    it("leaves results on the same terminal alone", function()
       local text = terminal(100, "lmr run -m 'mr.sleep(0.3) emit(value)' in.txt")
       local lines = screen(text)
