@@ -70,8 +70,7 @@ enum status publish_check(const char *dir, bool overwrite, bool *replaces, struc
     if (stat(dir, &info) != 0) {
         if (errno == ENOENT)
             return ST_OK;
-        (void)err_sys(e, errno, "use the output directory", dir);
-        return ST_USAGE;
+        return err_set(e, ST_USAGE, "cannot use the output directory %s: %s", dir, strerror(errno));
     }
     if (!S_ISDIR(info.st_mode))
         return err_set(e, ST_USAGE, "output %s is no directory; name one that does not exist yet",
