@@ -9,6 +9,9 @@ local mr = require "mr"
 -- What stands after -- on the command line, with defaults.
 local args = mr.args { by = "name", column = "value" }
 
+-- Several reducers at once: each takes a field of the values, and its result is the field of that name.
+local totals = mr.all { n = mr.count, sum = mr.sum, mean = mr.mean }
+
 return mr.job {
    job_name = "@NAME@",
 
@@ -21,13 +24,12 @@ return mr.job {
    map = function(_, row, emit)
       local number = tonumber(row[args.column])
       if number then
-         emit(row[args.by], number)
+         emit(row[args.by], { sum = number, mean = number }) -- n counts all
       else
          mr.increment("rows", "no number", 1)   -- shown in the summary
       end
    end,
 
-   -- Several reducers at once give a table with a field for each.
-   combine = mr.all { n = mr.count, sum = mr.sum, mean = mr.mean },
-   reduce = mr.all { n = mr.count, sum = mr.sum, mean = mr.mean },
+   combine = totals,      -- on the map side first, so that less is sorted
+   reduce = totals,
 }

@@ -71,6 +71,8 @@ static void print_summary(struct view *view, int code)
         return;
     text_printf(&t, "lmr: %s: %s\n", view->job_id, outcome_name(code));
     text_add_bytes(&t, (const char *)view->summary.buf.p, view->summary.buf.n);
+    if (code == EXIT_COMPLETE)
+        summary_result(&t, view->request->run.output_dir);
     (void)text_print(&t, STDERR_FILENO);
 }
 

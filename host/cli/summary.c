@@ -124,8 +124,12 @@ void summary_write(struct text *t, const struct job_summary *summary)
     add_tasks(t, s);
     add_resources(t, summary);
     add_counters(t, summary->counters);
+}
+
+void summary_result(struct text *t, const char *output_dir)
+{
     add_label(t, "result");
-    text_printf(t, "%s\n", summary->output_dir[0] ? summary->output_dir : "on standard output");
+    text_printf(t, "%s\n", output_dir ? output_dir : "on standard output");
 }
 
 /* --- for a program --- */

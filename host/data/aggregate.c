@@ -3,15 +3,17 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct agg_ops *const all_ops[] = {
-    &agg_ops_sum,  &agg_ops_count,    &agg_ops_min, &agg_ops_max,    &agg_ops_mean,      &agg_ops_first, &agg_ops_last,
-    &agg_ops_list, &agg_ops_distinct, &agg_ops_top, &agg_ops_approx, &agg_ops_quantiles, &agg_ops_all,
+    &agg_ops_sum,    &agg_ops_count,     &agg_ops_min,  &agg_ops_max,      &agg_ops_mean,
+    &agg_ops_first,  &agg_ops_last,      &agg_ops_list, &agg_ops_distinct, &agg_ops_top,
+    &agg_ops_approx, &agg_ops_quantiles, &agg_ops_all,
 };
-enum { OPS_COUNT = sizeof all_ops / sizeof *all_ops };
+enum { OPS_COUNT = sizeof all_ops / sizeof all_ops[0] };
 
-enum { TOP_MAX = 1000000, AT_MAX = 100, FIELDS_MAX = 256, NAME_MAX_SHOWN = 60 };
+enum { TOP_MAX = 1000000, AT_MAX = 100, NAME_MAX_SHOWN = 60 };
 
 /* --- parsing --- */
 
@@ -28,18 +30,23 @@ static void short_name(struct slice s, char out[NAME_MAX_SHOWN + 1])
 {
     size_t n = s.n < NAME_MAX_SHOWN ? s.n : NAME_MAX_SHOWN;
     for (size_t i = 0; i < n; i++)
-        out[i] = s.p[i] < 0x20 || s.p[i] == 0x7F ? '?' : (char)s.p[i];
+        out[i] = (char)(s.p[i] < 0x20 || s.p[i] == 0x7F ? '?' : s.p[i]);
     out[n] = '\0';
 }
 
-static enum status unknown_name(const char *what, struct slice given, const char *const *known, struct err *e)
+static enum status unknown_name(const char *what, struct slice given, const char *const *known,
+                                struct err *e)
 {
     char name[NAME_MAX_SHOWN + 1];
     short_name(given, name);
     const char *near = nearest_name(name, known);
     if (near)
         return err_set(e, ST_USAGE, "unknown %s \"%s\"; did you mean \"%s\"?", what, name, near);
-    return err_set(e, ST_USAGE, "unknown %s \"%s\"", what, name);
+    char all[3 * NAME_MAX_SHOWN];
+    size_t at = 0;
+    for (size_t i = 0; known[i] && at < sizeof all; i++)
+        at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", known[i]);
+    return err_set(e, ST_USAGE, "unknown %s \"%s\"; there are %s", what, name, all);
 }
 
 static enum status unknown_ops(struct slice name, struct err *e)
@@ -56,6 +63,10 @@ static enum status parse_top(struct slice d, struct agg *a, struct err *e)
     int64_t n = val_get_int(d, "n", 0);
     if (n < 1 || n > TOP_MAX)
         return err_set(e, ST_USAGE, "top needs n, an integer from 1 to %d", TOP_MAX);
+    struct slice by;
+    if (val_get(d, "by", &by) && strcmp(val_kind_name(by), "a boolean") != 0)
+        return err_set(e, ST_USAGE,
+                       "top's by says whether values come as { rank, value }: true or false");
     a->top_count = (uint32_t)n;
     a->top_by_rank = val_get_bool(d, "by", false);
     return ST_OK;
@@ -64,7 +75,8 @@ static enum status parse_top(struct slice d, struct agg *a, struct err *e)
 /* The standard error of HyperLogLog is 1.04 / √registers. */
 static enum status parse_approx(struct slice d, struct agg *a, struct err *e)
 {
-    double error = val_get_float(d, "error", 0.01);
+    struct slice given;
+    double error = val_get(d, "error", &given) ? val_get_float(d, "error", -1) : 0.01;
     if (!(error >= 0.002 && error <= 0.3))
         return err_set(e, ST_USAGE, "approx_distinct needs an error from 0.002 to 0.3");
     a->precision = 4;
@@ -80,7 +92,8 @@ static enum status parse_quantiles(struct slice d, struct agg *a, struct err *e)
     (void)val_get(d, "at", &list);
     a->at_count = (size_t)val_array(list, &c);
     if (a->at_count < 1 || a->at_count > AT_MAX)
-        return err_set(e, ST_USAGE, "quantiles needs a list of 1 to %d numbers from 0 to 1", AT_MAX);
+        return err_set(e, ST_USAGE, "quantiles needs a list of 1 to %d numbers from 0 to 1",
+                       AT_MAX);
     a->at = sys_calloc(a->at_count, sizeof *a->at);
     if (!a->at)
         return err_memory(e, "quantiles", a->at_count * sizeof *a->at);
@@ -131,8 +144,8 @@ static enum status parse_all(struct slice d, struct agg *a, struct err *e)
     struct val_cursor c;
     (void)val_get(d, "of", &of);
     uint64_t n = val_map_open(of, &c);
-    if (n < 1 || n > FIELDS_MAX)
-        return err_set(e, ST_USAGE, "all needs a table of 1 to %d name = reducer", FIELDS_MAX);
+    if (n < 1 || n > AGG_FIELDS_MAX)
+        return err_set(e, ST_USAGE, "all needs a table of 1 to %d name = reducer", AGG_FIELDS_MAX);
     a->fields = sys_calloc((size_t)n, sizeof *a->fields);
     if (!a->fields)
         return err_memory(e, "a reducer", (size_t)n * sizeof *a->fields);
@@ -190,7 +203,8 @@ static enum status parse(struct slice declaration, bool nested, struct agg **out
 {
     struct slice name = slice_of("", 0);
     if (!val_as_string(declaration, &name) && !val_get_string(declaration, "agg", &name))
-        return err_set(e, ST_USAGE, "a reducer is a name or a table with agg, got %s", val_kind_name(declaration));
+        return err_set(e, ST_USAGE, "a reducer is a name or a table with agg, got %s",
+                       val_kind_name(declaration));
     const struct agg_ops *ops = find_ops(name);
     if (!ops)
         return unknown_ops(name, e);
@@ -237,15 +251,18 @@ enum status agg_refuse(const struct agg *a, const char *needed, struct slice val
     return err_set(e, ST_SCRIPT, "%s needs %s, got %s", a->ops->name, needed, val_kind_name(value));
 }
 
-enum status agg_refuse_order(const struct agg *a, enum status status, struct slice value, struct err *e)
+enum status agg_refuse_order(const struct agg *a, enum status status, struct slice value,
+                             struct err *e)
 {
     struct val_cursor c = val_cursor(value);
     struct scalar s;
     if (status != ST_SCRIPT)
         return status == ST_MEMORY ? err_memory(e, "a reducer's value", value.n) : status;
     if (val_next(&c, &s) == ST_OK && s.kind == SC_FLOAT)
-        return err_set(e, ST_SCRIPT, "%s needs values that have an order, got nan (not a number)", a->ops->name);
-    return err_set(e, ST_SCRIPT, "%s needs values that have an order, got a table with named fields or nan in it",
+        return err_set(e, ST_SCRIPT, "%s needs values that have an order, got nan (not a number)",
+                       a->ops->name);
+    return err_set(e, ST_SCRIPT,
+                   "%s needs values that have an order, got a table with named fields or nan in it",
                    a->ops->name);
 }
 
@@ -291,7 +308,8 @@ enum status agg_accepts(const struct agg *a, struct slice value, struct err *e)
     case NEEDS_RANKED:
         if (!a->top_by_rank)
             return accepts_order(a, value, e);
-        return agg_cut_ranked(value, &rank, &what) ? accepts_order(a, rank, e) : agg_refuse(a, "{ rank, value }", value, e);
+        return agg_cut_ranked(value, &rank, &what) ? accepts_order(a, rank, e)
+                                                   : agg_refuse(a, "{ rank, value }", value, e);
     default: return ST_OK;
     }
 }

@@ -11,11 +11,31 @@ static const void *const_field_state(const struct agg_field *field, const void *
     return (const uint8_t *)state + field->offset;
 }
 
-/* What `field` takes of a value: the whole for count, else the field of its name; false when absent. */
-static bool field_value(const struct agg_field *field, struct slice value, struct slice *out)
+/* What each field takes of a table: the whole for count, else the field of its name; p is NULL when
+ * that is absent. Both sides stand in the order of names, so one walk does; a table in another order
+ * (none of ours is) only starts the walk over. */
+static void cut_fields(const struct agg *a, struct slice table, struct slice *parts)
 {
-    *out = value;
-    return field->agg->ops == &agg_ops_count || val_get(value, field->name, out);
+    struct val_cursor c;
+    size_t at = 0;
+    for (size_t i = 0; i < a->field_count; i++)
+        parts[i] = a->fields[i].agg->ops == &agg_ops_count ? table : slice_of(NULL, 0);
+    for (uint64_t n = val_map_open(table, &c); n > 0; n--) {
+        struct scalar name;
+        struct slice value;
+        int order = -1;
+        if (val_next(&c, &name) != ST_OK || val_skip(&c, &value) != ST_OK)
+            return;
+        if (name.kind != SC_STRING)
+            continue;
+        if (at > 0 && slice_compare(slice_str(a->fields[at - 1].name), name.s) >= 0)
+            at = 0;
+        while (at < a->field_count &&
+               (order = slice_compare(slice_str(a->fields[at].name), name.s)) < 0)
+            at++;
+        if (at < a->field_count && order == 0 && !parts[at].p)
+            parts[at] = value;
+    }
 }
 
 static enum status refuse_field(const struct agg_field *field, struct err *e)
@@ -30,23 +50,21 @@ static enum status refuse_field(const struct agg_field *field, struct err *e)
 /* All fields are looked at before the first is folded, so that a refused value leaves no trace. */
 static enum status all_add(const struct agg *a, void *state, struct slice value, struct err *e)
 {
-    struct slice part;
-    if (!val_is_map(value) && !(value.n == 2 && value.p[0] == VAL_ARRAY)) /* {} is an empty array */
+    struct slice parts[AGG_FIELDS_MAX];
+    enum status status = ST_OK;
+    bool empty = value.n == 2 && value.p[0] == VAL_ARRAY; /* {} is an empty array */
+    if (!val_is_map(value) && !empty)
         return agg_refuse(a, "a table of fields", value, e);
-    for (size_t i = 0; i < a->field_count; i++) {
+    cut_fields(a, value, parts);
+    for (size_t i = 0; i < a->field_count; i++)
+        if (parts[i].p && agg_accepts(a->fields[i].agg, parts[i], e) != ST_OK)
+            return refuse_field(&a->fields[i], e);
+    for (size_t i = 0; i < a->field_count && status == ST_OK; i++) {
         const struct agg_field *field = &a->fields[i];
-        if (field_value(field, value, &part) && agg_accepts(field->agg, part, e) != ST_OK)
-            return refuse_field(field, e);
+        if (parts[i].p)
+            status = field->agg->ops->add(field->agg, field_state(field, state), parts[i], e);
     }
-    for (size_t i = 0; i < a->field_count; i++) {
-        const struct agg_field *field = &a->fields[i];
-        if (!field_value(field, value, &part))
-            continue;
-        enum status status = field->agg->ops->add(field->agg, field_state(field, state), part, e);
-        if (status != ST_OK)
-            return status;
-    }
-    return ST_OK;
+    return status;
 }
 
 static enum status all_merge(const struct agg *a, void *state, struct slice partial)

@@ -1,7 +1,8 @@
 /* approx_distinct: HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) over 64-bit XXH3 hashes of
- * encoded keys, with a sparse start (as Heule, Nunkesser, Hall 2013 have one) and the estimator of Ertl
- * ("New cardinality estimation algorithms for HyperLogLog sketches", 2017), which needs no correction
- * tables. The registers are a function of the set of values alone, whatever their order or grouping. */
+ * encoded keys, with a sparse start (as Heule, Nunkesser, Hall 2013 have one) and the estimator of
+ * Ertl ("New cardinality estimation algorithms for HyperLogLog sketches", 2017), which needs no
+ * correction tables. The registers are a function of the set of values alone, whatever their order
+ * or grouping. */
 #include "aggregate_ops.h"
 
 #include "base/sys.h"
@@ -10,7 +11,7 @@
 #include <xxhash.h>
 
 struct hll {
-    struct buf sparse;  /* while few: entries (u32: register << 8 | rank), ascending, a register once */
+    struct buf sparse;  /* while few: u32 entries, register << 8 | rank, ascending, a register once */
     uint8_t *registers; /* else: 2^precision ranks */
     struct buf key;     /* of the value being added */
 };
@@ -70,15 +71,14 @@ static size_t find_entry(const struct hll *hll, uint32_t reg)
 static enum status set_sparse(struct hll *hll, uint32_t reg, uint8_t rank)
 {
     size_t at = find_entry(hll, reg);
+    enum status status = buf_reserve(&hll->sparse, ENTRY);
+    if (status != ST_OK)
+        return status;
     uint8_t *entry = hll->sparse.p + at;
     if (at < hll->sparse.n && load_u32(entry) >> 8 == reg) {
         raise(entry, rank); /* the rank is the lowest byte */
         return ST_OK;
     }
-    enum status status = buf_reserve(&hll->sparse, ENTRY);
-    if (status != ST_OK)
-        return status;
-    entry = hll->sparse.p + at;
     memmove(entry + ENTRY, entry, hll->sparse.n - at);
     store_u32(entry, reg << 8 | rank);
     hll->sparse.n += ENTRY;
@@ -98,7 +98,8 @@ static enum status set_register(const struct agg *a, struct hll *hll, uint32_t r
     return ST_OK;
 }
 
-/* The register is the hash's first `precision` bits; the rank is one more than the zeros after them. */
+/* The register is the hash's first `precision` bits; the rank is one more than the zeros after
+ * them. */
 static enum status add_key(const struct agg *a, struct hll *hll, struct slice key)
 {
     uint64_t hash = XXH3_64bits(key.p, key.n);
@@ -122,7 +123,8 @@ static enum status hll_add(const struct agg *a, void *state, struct slice value,
 static enum status hll_partial(const struct agg *a, const void *state, struct buf *out)
 {
     const struct hll *hll = state;
-    struct slice body = hll->registers ? slice_of(hll->registers, register_count(a)) : buf_slice(&hll->sparse);
+    struct slice body =
+        hll->registers ? slice_of(hll->registers, register_count(a)) : buf_slice(&hll->sparse);
     uint8_t head[2] = { hll->registers ? DENSE : SPARSE, (uint8_t)a->precision };
     enum status status = buf_reserve(out, 1 + VARINT_MAX + sizeof head + body.n);
     if (status != ST_OK)
@@ -176,7 +178,8 @@ static enum status merge_dense(const struct agg *a, struct hll *hll, struct slic
 static enum status hll_merge(const struct agg *a, void *state, struct slice partial)
 {
     struct slice s;
-    if (val_check(partial) != ST_OK || !val_as_string(partial, &s) || s.n < 2 || s.p[1] != a->precision)
+    if (val_check(partial) != ST_OK || !val_as_string(partial, &s) || s.n < 2 ||
+        s.p[1] != a->precision)
         return ST_CORRUPT;
     struct slice body = slice_of(s.p + 2, s.n - 2);
     if (s.p[0] == SPARSE)

@@ -22,6 +22,8 @@ struct agg_ops {
     void (*drop)(const struct agg *a, void *state); /* NULL: nothing to free */
 };
 
+enum { AGG_FIELDS_MAX = 64 }; /* of `all` */
+
 struct agg_field {
     char *name;
     struct agg *agg;
@@ -45,14 +47,16 @@ extern const struct agg_ops agg_ops_sum, agg_ops_count, agg_ops_mean;
 /* aggregate_value.c */
 extern const struct agg_ops agg_ops_min, agg_ops_max, agg_ops_first, agg_ops_last, agg_ops_list;
 /* aggregate_set.c, aggregate_top.c, aggregate_hll.c, aggregate_quantiles.c, aggregate_all.c */
-extern const struct agg_ops agg_ops_distinct, agg_ops_top, agg_ops_approx, agg_ops_quantiles, agg_ops_all;
+extern const struct agg_ops agg_ops_distinct, agg_ops_top, agg_ops_approx, agg_ops_quantiles,
+    agg_ops_all;
 
 /* ST_OK when `value` is one that a->ops->add takes; else ST_SCRIPT with a message. */
 enum status agg_accepts(const struct agg *a, struct slice value, struct err *e);
 /* ST_SCRIPT: "NAME needs NEEDED, got KIND". */
 enum status agg_refuse(const struct agg *a, const char *needed, struct slice value, struct err *e);
 /* Turns value_to_key's refusal (ST_SCRIPT) into ours; other statuses are given back as they are. */
-enum status agg_refuse_order(const struct agg *a, enum status status, struct slice value, struct err *e);
+enum status agg_refuse_order(const struct agg *a, enum status status, struct slice value,
+                             struct err *e);
 /* Cuts { rank, value }; false when `value` is no array of two. */
 bool agg_cut_ranked(struct slice value, struct slice *rank, struct slice *what);
 /* A partial that is an array: checked, `count` elements follow in `c`. */

@@ -1,14 +1,15 @@
 /* quantiles: a deterministic mergeable sketch, exact below LEVEL_ITEMS values.
  *
- * Level h holds values that stand for 2^h each. A level that is full is sorted, every other value goes up a
- * level, and the rest is let go: the collapse of Manku, Rajagopalan and Lindsay ("Approximate medians and
- * other quantiles in one pass and with limited memory", 1998), with the first and the second of each pair
- * taken in turn instead of at random (as KLL does). One collapse at level h moves a rank by at most 2^h, and
- * of n values a level sees at most n / (LEVEL_ITEMS · 2^h) of them, so the rank error is at most
- * levels / LEVEL_ITEMS of n, whatever the order of values and merges: below 1 % up to 2·10^9 values.
+ * Level h holds values that stand for 2^h each. A level that is full is sorted, every other value
+ * goes up a level, and the rest is let go: the collapse of Manku, Rajagopalan and Lindsay
+ * ("Approximate medians and other quantiles in one pass and with limited memory", 1998), with the
+ * first and the second of each pair taken in turn instead of at random (as KLL does). One collapse
+ * at level h moves a rank by at most 2^h, and of n values a level sees at most n / (LEVEL_ITEMS ·
+ * 2^h) of them, so the rank error is at most levels / LEVEL_ITEMS of n, whatever the order of
+ * values and merges: below 1 % up to 2·10^9 values.
  *
- * Values are kept as 64-bit integers whose order is theirs: integers as they are; floats (all of them, once
- * one has come) by their bits. */
+ * Values are kept as 64-bit integers whose order is theirs: integers as they are; floats (all of
+ * them, once one has come) by their bits. */
 #include "aggregate_ops.h"
 
 #include "base/sys.h"
@@ -21,7 +22,7 @@ enum { LEVEL_ITEMS = 2048, LEVELS_MAX = 48 };
 static const uint64_t count_max = UINT64_C(1) << 57;
 
 struct sketch {
-    struct buf *levels; /* LEVELS_MAX of them, of int64_t each; level 0 as values came, the others ascending */
+    struct buf *levels;  /* LEVELS_MAX, of int64_t; level 0 as values came, the others sorted */
     uint64_t count, odd; /* odd: bit h tells which of a pair level h keeps next */
     int64_t least, greatest;
     uint32_t level_count;
@@ -171,7 +172,8 @@ static enum status add_item(struct sketch *s, int64_t item)
     return item_count(&s->levels[0]) < LEVEL_ITEMS ? ST_OK : collapse_full(s);
 }
 
-static enum status quantiles_add(const struct agg *a, void *state, struct slice value, struct err *e)
+static enum status quantiles_add(const struct agg *a, void *state, struct slice value,
+                                 struct err *e)
 {
     struct sketch *s = state;
     struct val_cursor c = val_cursor(value);
@@ -233,7 +235,8 @@ static enum status quantiles_partial(const struct agg *a, const void *state, str
 static enum status take_item(struct val_cursor *c, bool is_float, int64_t *item)
 {
     struct scalar s;
-    if (val_next(c, &s) != ST_OK || s.kind != (is_float ? SC_FLOAT : SC_INT) || (is_float && s.f != s.f))
+    if (val_next(c, &s) != ST_OK || s.kind != (is_float ? SC_FLOAT : SC_INT) ||
+        (is_float && s.f != s.f))
         return ST_CORRUPT;
     *item = is_float ? float_item(s.f) : s.i;
     return ST_OK;
@@ -244,7 +247,8 @@ static enum status take_head(struct val_cursor *c, struct sketch *s)
     struct scalar is_float, count, odd;
     if (val_next(c, &is_float) != ST_OK || (is_float.kind != SC_TRUE && is_float.kind != SC_FALSE))
         return ST_CORRUPT;
-    if (val_next(c, &count) != ST_OK || count.kind != SC_INT || count.i < 0 || (uint64_t)count.i > count_max)
+    if (val_next(c, &count) != ST_OK || count.kind != SC_INT || count.i < 0 ||
+        (uint64_t)count.i > count_max)
         return ST_CORRUPT;
     if (val_next(c, &odd) != ST_OK || odd.kind != SC_INT)
         return ST_CORRUPT;
@@ -406,7 +410,9 @@ static size_t quantiles_weight(const struct agg *a, const void *state)
 {
     (void)a;
     const struct sketch *s = state;
-    size_t bytes = s->levels ? LEVELS_MAX * sizeof *s->levels : 0;
+    if (!s->levels)
+        return 0;
+    size_t bytes = LEVELS_MAX * sizeof *s->levels;
     for (uint32_t height = 0; height < s->level_count; height++)
         bytes += s->levels[height].n;
     return bytes;

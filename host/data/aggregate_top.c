@@ -74,7 +74,8 @@ static enum status make_room(struct top *top, uint32_t most)
     return ST_OK;
 }
 
-static enum status make_entry(struct slice key, struct slice value, uint64_t number, struct entry *out)
+static enum status make_entry(struct slice key, struct slice value, uint64_t number,
+                              struct entry *out)
 {
     uint8_t *bytes = sys_malloc(key.n + value.n);
     if (!bytes)
@@ -86,7 +87,8 @@ static enum status make_entry(struct slice key, struct slice value, uint64_t num
 }
 
 /* A value no better than the worst of a full heap is let go before anything is copied. */
-static enum status add_entry(const struct agg *a, struct top *top, struct slice key, struct slice value)
+static enum status add_entry(const struct agg *a, struct top *top, struct slice key,
+                             struct slice value)
 {
     uint64_t number = top->next_number++;
     bool full = top->count == a->top_count;
@@ -111,7 +113,8 @@ static enum status add_entry(const struct agg *a, struct top *top, struct slice 
     return ST_OK;
 }
 
-static enum status add_ranked(const struct agg *a, struct top *top, struct slice rank, struct slice value)
+static enum status add_ranked(const struct agg *a, struct top *top, struct slice rank,
+                              struct slice value)
 {
     top->key.n = 0;
     enum status status = value_to_key(rank, &top->key, NULL);
@@ -135,7 +138,8 @@ static enum status top_merge(const struct agg *a, void *state, struct slice part
         struct slice pair, rank, value;
         status = val_skip(&c, &pair);
         if (status == ST_OK)
-            status = agg_cut_ranked(pair, &rank, &value) ? add_ranked(a, state, rank, value) : ST_CORRUPT;
+            status = agg_cut_ranked(pair, &rank, &value) ? add_ranked(a, state, rank, value)
+                                                         : ST_CORRUPT;
     }
     return status == ST_SCRIPT ? ST_CORRUPT : status;
 }

@@ -25,7 +25,8 @@ static enum status keep(struct kept *kept, struct slice value)
 
 static enum status put_kept(const struct kept *kept, struct buf *out)
 {
-    return kept->is_int ? val_put_int(out, kept->i) : buf_append_slice(out, buf_slice(&kept->value));
+    return kept->is_int ? val_put_int(out, kept->i)
+                        : buf_append_slice(out, buf_slice(&kept->value));
 }
 
 /* A partial: an array of the value, or of none. */
@@ -66,7 +67,7 @@ static void kept_drop(const struct agg *a, void *state)
     buf_free(&((struct kept *)state)->value);
 }
 
-/* The order of `value` against what is kept, or against itself (which refuses what has no order). */
+/* The order of `value` against what is kept, or against itself (that refuses what has no order). */
 static enum status order_against(const struct kept *kept, struct slice value, int *order)
 {
     uint8_t bytes[1 + VARINT_MAX];

@@ -181,7 +181,8 @@ enum status val_skip(struct val_cursor *c, struct slice *value)
 
 static bool may_be_map_key(enum scalar_kind kind)
 {
-    return kind == SC_FALSE || kind == SC_TRUE || kind == SC_INT || kind == SC_FLOAT || kind == SC_STRING;
+    return kind == SC_FALSE || kind == SC_TRUE || kind == SC_INT || kind == SC_FLOAT ||
+           kind == SC_STRING;
 }
 
 static enum status check_one(struct val_cursor *c, unsigned depth);

@@ -1,12 +1,14 @@
 /* codec.h: how keys and values are turned into bytes.
  *
  * KEYS: memcmp order of two encoded keys is key order:
- *     null < false < true < numbers < strings (bytewise) < arrays (element by element, shorter first)
+ *     null < false < true < numbers < strings (bytewise) < arrays (element by element, the shorter
+ *     first)
  *   tag byte, then
- *     number: the greatest double ≤ the number, 8 bytes big-endian with the sign folded in so that bytes
- *             sort like numbers; when its magnitude is ≥ 2^53, two more bytes: what is left of a 64-bit
- *             integer. So integers of 64 bits and floats share one order, exactly; 1 and 1.0 are one key;
- *             a float with an integer value in int64 range decodes as an integer; −0.0 is 0.
+ *     number: the greatest double ≤ the number, 8 bytes big-endian with the sign folded in so that
+ *             bytes sort like numbers; when its magnitude is ≥ 2^53, two more bytes: what is left of
+ *             a 64-bit integer. So integers of 64 bits and floats share one order, exactly; 1 and
+ *             1.0 are one key; a float with an integer value in int64 range decodes as an integer;
+ *             −0.0 is 0.
  *     string, when it is the whole key: its bytes, nothing else.
  *     string inside an array: its bytes with 00 → 00 FF, then 00 01.
  *     array: its elements, then KEY_END.
@@ -14,14 +16,15 @@
  *
  * VALUES: exact Lua types (integer ≠ float), self-delimiting: tag byte, then
  *     integer: zigzag varint · float: 8 bytes little-endian · string: varint length, bytes
- *     array: varint count, values · map: varint count, then (value, value) pairs in encoded-KEY order of
- *     their keys; map keys are booleans, numbers and strings.
+ *     array: varint count, values · map: varint count, then (value, value) pairs in encoded-KEY
+ *     order of their keys; map keys are booleans, numbers and strings.
  *   VAL_INT0 … VAL_INT0+15 are the integers 0…15 in one byte.
  *
- * A cursor walks encoded bytes without allocating. Whatever bytes it is given, it never reads past the
- * end: a frame that does not hold gives ST_CORRUPT. Depth (containers open at once) is limited to
- * CODEC_DEPTH_MAX when reading; writers do not check it. Key bytes other than those a writer makes
- * (−0.0, NaN, a remainder that does not fit) are corrupt too, so that equal keys are equal bytes. */
+ * A cursor walks encoded bytes without allocating. Whatever bytes it is given, it never reads past
+ * the end: a frame that does not hold gives ST_CORRUPT. Depth (containers open at once) is limited
+ * to CODEC_DEPTH_MAX when reading; writers do not check it. Key bytes other than those a writer
+ * makes (−0.0, NaN, a remainder that does not fit) are corrupt too, so that equal keys are equal
+ * bytes. */
 #ifndef LMR_DATA_CODEC_H
 #define LMR_DATA_CODEC_H
 
@@ -51,11 +54,13 @@ enum val_tag {
     VAL_INT0 = 0x20
 };
 
-enum scalar_kind { SC_NULL, SC_FALSE, SC_TRUE, SC_INT, SC_FLOAT, SC_STRING, SC_ARRAY, SC_MAP, SC_END };
+enum scalar_kind {
+    SC_NULL, SC_FALSE, SC_TRUE, SC_INT, SC_FLOAT, SC_STRING, SC_ARRAY, SC_MAP, SC_END
+};
 
-/* One step of a cursor. SC_ARRAY and SC_MAP of a value: `count` elements (pairs) follow (never more than
- * there are bytes left, so that it may be trusted for an allocation). SC_ARRAY of a
- * key: elements follow up to SC_END. A string's slice borrows from the encoded bytes, or from the
+/* One step of a cursor. SC_ARRAY and SC_MAP of a value: `count` elements (pairs) follow (never more
+ * than there are bytes left, so that it may be trusted for an allocation). SC_ARRAY of a key:
+ * elements follow up to SC_END. A string's slice borrows from the encoded bytes, or from the
  * cursor's scratch buffer (escaped key strings): valid until the next step. */
 struct scalar {
     enum scalar_kind kind;
@@ -103,20 +108,28 @@ struct key_cursor {
     struct buf scratch; /* owned; key_cursor_free */
 };
 void key_cursor_init(struct key_cursor *c, struct slice key);
+/* Starts over with another key; the scratch is kept. */
+static inline void key_cursor_reset(struct key_cursor *c, struct slice key)
+{
+    c->rest = key;
+    c->depth = 0;
+    c->begun = false;
+}
 void key_cursor_free(struct key_cursor *c);
 /* Next element: ST_OK, ST_END when the key is used up, ST_CORRUPT, ST_MEMORY (the scratch). */
 enum status key_next(struct key_cursor *c, struct scalar *out);
 /* Bytes of `key` that hold its group: an array key's tag and first `n` elements; the whole key when
  * n is 0, or it is no array, or has fewer elements. ST_CORRUPT when it does not decode. */
 enum status key_group_length(struct slice key, unsigned n, size_t *length);
-/* For group_by = 1: the encoded key that is the first element itself (a string there is unescaped), so
- * that it equals that element emitted as a whole key; a key that is no array, or an empty one, is taken
- * whole. Appends to `out`. */
+/* For group_by = 1: the encoded key that is the first element itself (a string there is unescaped),
+ * so that it equals that element emitted as a whole key; a key that is no array, or an empty one,
+ * is taken whole. Appends to `out`. */
 enum status key_first_element(struct slice key, struct buf *out);
-/* For group_by n > 1: the array key of the first n elements (the whole key as in key_group_length). Appends to `out`. */
+/* For group_by n > 1: the array key of the first n elements (the whole key as in key_group_length).
+ * Appends to `out`. */
 enum status key_prefix(struct slice key, unsigned n, struct buf *out);
-/* A value from a key, a key from a value (maps, NaN and too deep nesting: ST_SCRIPT with a message in
- * `e`). Appended; nothing is appended when they fail. */
+/* A value from a key, a key from a value (maps, NaN and too deep nesting: ST_SCRIPT with a message
+ * in `e`). Appended; nothing is appended when they fail. */
 enum status key_to_value(struct slice key, struct buf *out);
 enum status value_to_key(struct slice value, struct buf *out, struct err *e);
 /* The order of two encoded values as keys: −1, 0 or 1 in *order. Errors as value_to_key. */
@@ -125,7 +138,8 @@ enum status value_order(struct slice a, struct slice b, int *order, struct err *
 /* --- values: writing --- */
 enum status val_put_null(struct buf *out);
 enum status val_put_bool(struct buf *out, bool v);
-enum status val_put_big_int(struct buf *out, int64_t v); /* any integer; val_put_int is the one to call */
+/* Any integer; val_put_int is the one to call. */
+enum status val_put_big_int(struct buf *out, int64_t v);
 static inline enum status val_put_int(struct buf *out, int64_t v)
 {
     if ((uint64_t)v < 16 && out->n < out->cap) {
@@ -155,9 +169,11 @@ void val_map_null(struct val_map *m, const char *name);
 void val_map_bool(struct val_map *m, const char *name, bool v);
 void val_map_int(struct val_map *m, const char *name, int64_t v);
 void val_map_float(struct val_map *m, const char *name, double v);
-void val_map_str(struct val_map *m, const char *name, const char *v); /* NULL: the field is left out */
+/* NULL: the field is left out. */
+void val_map_str(struct val_map *m, const char *name, const char *v);
 void val_map_string(struct val_map *m, const char *name, struct slice v);
-void val_map_value(struct val_map *m, const char *name, struct slice encoded); /* any encoded value */
+/* Any encoded value. */
+void val_map_value(struct val_map *m, const char *name, struct slice encoded);
 enum status val_map_end(struct val_map *m, struct buf *out);
 
 /* --- values: reading --- */
@@ -174,18 +190,19 @@ enum status val_next(struct val_cursor *c, struct scalar *out);
 enum status val_skip(struct val_cursor *c, struct slice *value);
 /* What a value is, in a user's words: "null", "a boolean", "a number", "a string", "a table". */
 const char *val_kind_name(struct slice value);
-/* ST_OK when `value` is exactly one whole, well-formed value (depth checked); else ST_CORRUPT. Whatever came over a wire is checked
- * once with this before val_get looks into it. */
+/* ST_OK when `value` is exactly one whole, well-formed value (depth checked); else ST_CORRUPT.
+ * Whatever came over a wire is checked once with this before val_get looks into it. */
 enum status val_check(struct slice value);
 
-/* Looking into a map by field name: convenient for descriptions and messages. Absent fields, and fields
- * of another type, give false / the fallback. */
+/* Looking into a map by field name: convenient for descriptions and messages. Absent fields, and
+ * fields of another type, give false / the fallback. */
 bool val_get(struct slice map, const char *name, struct slice *value);
 bool val_get_bool(struct slice map, const char *name, bool fallback);
 int64_t val_get_int(struct slice map, const char *name, int64_t fallback);
 double val_get_float(struct slice map, const char *name, double fallback); /* integers too */
 bool val_get_string(struct slice map, const char *name, struct slice *s);
-/* Copies a string field into `out` (cut at `cap`, NUL-terminated; "" when absent); returns false when absent or cut. */
+/* Copies a string field into `out` (cut at `cap`, NUL-terminated; "" when absent); returns false
+ * when absent or cut. */
 bool val_get_cstr(struct slice map, const char *name, char *out, size_t cap);
 /* A value that is itself a scalar. */
 bool val_as_int(struct slice value, int64_t *v);

@@ -58,8 +58,8 @@ enum status key_to_value(struct slice key, struct buf *out)
 
 static enum status put_key(struct val_cursor *c, unsigned depth, struct buf *out, struct err *e);
 
-static enum status put_key_array(struct val_cursor *c, uint64_t count, unsigned depth, struct buf *out,
-                                 struct err *e)
+static enum status put_key_array(struct val_cursor *c, uint64_t count, unsigned depth,
+                                 struct buf *out, struct err *e)
 {
     if (depth >= CODEC_DEPTH_MAX)
         return err_set(e, ST_SCRIPT, "a key cannot be nested deeper than %d", CODEC_DEPTH_MAX);
@@ -85,7 +85,8 @@ static enum status put_key(struct val_cursor *c, unsigned depth, struct buf *out
         return key_put_float(out, s.f);
     case SC_STRING: return key_put_string(out, s.s, depth > 0);
     case SC_ARRAY: return put_key_array(c, s.count, depth, out, e);
-    default: return err_set(e, ST_SCRIPT, "a key cannot be a table with named fields, only an array");
+    default:
+        return err_set(e, ST_SCRIPT, "a key cannot be a table with named fields, only an array");
     }
 }
 

@@ -9,14 +9,20 @@
 #include <zlib.h>
 #include <zstd.h>
 
-/* CHUNK: what a codec is given at once, counted from a member's start, for some libraries' output depends
- * on how input is cut. */
-enum { CHUNK = 256 * 1024, OUT_STEP = 64 * 1024, XZ_PRESET = 3, GZ_WINDOW = 15 + 16 /* a gzip header, not zlib's */ };
+/* CHUNK: what a codec is given at once, counted from a member's start, for some libraries' output
+ * depends on how input is cut. */
+enum {
+    CHUNK = 256 * 1024,
+    OUT_STEP = 64 * 1024,
+    XZ_PRESET = 3,
+    GZ_WINDOW = 15 + 16 /* a gzip header, not zlib's */
+};
 
 static_assert(COMPRESS_MEMBER % CHUNK == 0, "a member is a whole number of chunks");
 
-/* One library each. A codec is begun before a member's first byte; `put` takes all of `raw`; `end` writes what
- * is left and closes the member. `drop` frees whatever state there is, in any condition. */
+/* One library each. A codec is begun before a member's first byte; `put` takes all of `raw`; `end`
+ * writes what is left and closes the member. `drop` frees whatever state there is, in any
+ * condition. */
 struct codec {
     const char *name;
     enum status (*begin)(struct compressor *c, struct buf *out);
@@ -46,7 +52,8 @@ static enum status gz_begin(struct compressor *c, struct buf *out)
 {
     (void)out;
     memset(&c->u.gz, 0, sizeof c->u.gz);
-    int code = deflateInit2(&c->u.gz, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZ_WINDOW, 8, Z_DEFAULT_STRATEGY);
+    int code =
+        deflateInit2(&c->u.gz, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZ_WINDOW, 8, Z_DEFAULT_STRATEGY);
     return code == Z_OK ? ST_OK : ST_MEMORY;
 }
 
@@ -178,7 +185,8 @@ static enum status zst_begin(struct compressor *c, struct buf *out)
     return ST_OK;
 }
 
-static enum status zst_run(struct compressor *c, struct slice raw, ZSTD_EndDirective mode, struct buf *out)
+static enum status zst_run(struct compressor *c, struct slice raw, ZSTD_EndDirective mode,
+                           struct buf *out)
 {
     ZSTD_inBuffer in = { raw.p, raw.n, 0 };
     size_t left;

@@ -1,9 +1,9 @@
 #include "data/csv.h"
 
-/* A quoted field at p; sets what follows it in *rest. Only a field with doubled quotes is copied: what it
- * holds fits into `unquoted`, which csv_split has made as large as the row. */
-static bool quoted_field(struct csv_row *row, const uint8_t *p, const uint8_t *end, struct slice *field,
-                         const uint8_t **rest)
+/* A quoted field at p; sets what follows it in *rest. Only a field with doubled quotes is copied:
+ * what it holds fits into `unquoted`, which csv_split has made as large as the row. */
+static bool quoted_field(struct csv_row *row, const uint8_t *p, const uint8_t *end,
+                         struct slice *field, const uint8_t **rest)
 {
     const uint8_t *from = ++p;
     uint8_t *copy = row->unquoted.p + row->unquoted.n;

@@ -29,8 +29,8 @@ static enum decoded bz2_failed(const struct bz2 *b, int result, struct decode_io
         return DECODE_MEMORY;
     bool magic = result == BZ_DATA_ERROR_MAGIC;
     io->why = !magic ? "its bzip2 data do not hold"
-              : b->any ? "what follows its last bzip2 stream is none"
-                       : "this is no bzip2 data";
+            : b->any ? "what follows its last bzip2 stream is none"
+                     : "this is no bzip2 data";
     return DECODE_BROKEN;
 }
 

@@ -44,9 +44,9 @@ static enum decoded gz_failed(const struct gz *g, int result, struct decode_io *
     if (result == Z_MEM_ERROR)
         return DECODE_MEMORY;
     bool garbage = g->any && g->z.total_out == 0;
-    io->why = garbage      ? "what follows its last gzip member is none"
-              : g->z.msg   ? g->z.msg
-                           : "this is no gzip data";
+    io->why = garbage  ? "what follows its last gzip member is none"
+            : g->z.msg ? g->z.msg
+                       : "this is no gzip data";
     return DECODE_BROKEN;
 }
 

@@ -20,7 +20,8 @@ static enum decoded lz4_step(void *state, struct decode_io *io)
     size_t result = LZ4F_decompress(state, io->out, &given, io->in, &taken, NULL);
     if (LZ4F_isError(result)) {
         const char *name = LZ4F_getErrorName(result);
-        io->why = strcmp(name, "ERROR_frameType_unknown") == 0 ? "what stands here is no lz4 frame" : name;
+        io->why = strcmp(name, "ERROR_frameType_unknown") == 0 ? "what stands here is no lz4 frame"
+                                                               : name;
         return DECODE_BROKEN;
     }
     io->in += taken;

@@ -1,7 +1,8 @@
 /* decoder.h: what a decompressor is to a source. Private to the input half of this room.
  *
- * A decoder takes bytes from [in, in_end), puts bytes at [out, out_end), and moves both. It knows nothing
- * of files. Streams that follow one another in a file (members, frames) are its own business. */
+ * A decoder takes bytes from [in, in_end), puts bytes at [out, out_end), and moves both. It knows
+ * nothing of files. Streams that follow one another in a file (members, frames) are its own
+ * business. */
 #ifndef LMR_DATA_DECODER_H
 #define LMR_DATA_DECODER_H
 
@@ -24,7 +25,7 @@ enum decoded {
 enum { DECODER_WINDOW_LOG = 27, DECODER_MEMORY = 256 << 20 };
 
 struct decoder {
-    const char *name; /* of the format, for messages */
+    const char *name;    /* of the format, for messages */
     void *(*open)(void); /* NULL when memory is out */
     enum decoded (*step)(void *state, struct decode_io *io);
     void (*close)(void *state);

@@ -28,9 +28,11 @@ const char *const *entries_names(const struct entries *l);
 /* directory/name in `out`, NUL-terminated; "" is the working directory. */
 enum status path_join(const char *directory, const char *name, struct buf *out);
 
-/* Adds a regular file, or a directory's files in order; or says why not. `path` may be a symlink. */
+/* Adds a regular file, or a directory's files in order; or says why not. `path` may be
+ * a symlink. */
 enum status expand_path(struct expand *x, const char *path);
-/* The same for a path that a pattern matched: not yet in order, and an empty directory is no error. */
+/* The same for a path that a pattern matched: not yet in order, and an empty directory is no
+ * error. */
 enum status expand_match(struct expand *x, const char *path);
 /* Sorts the files found since `before` (a value of files.n) by path. */
 void expand_sort(struct expand *x, size_t before);

@@ -1,7 +1,8 @@
 /* input.h: from names on a command line to records.
  *
- * inputs_expand turns names into files; splits_plan cuts files into splits; a reader turns a split into records. All of it is a function of
- * names, sizes and options alone, so that a plan made twice is the same. */
+ * inputs_expand turns names into files; splits_plan cuts files into splits; a reader turns a split
+ * into records. All of it is a function of names, sizes and options alone, so that a plan made
+ * twice is the same. */
 #ifndef LMR_DATA_INPUT_H
 #define LMR_DATA_INPUT_H
 
@@ -12,14 +13,24 @@ enum input_format { IN_TEXT, IN_JSONL, IN_CSV, IN_TSV, IN_WHOLE, IN_FIXED, IN_LU
 
 enum { MAX_RECORD_DEFAULT = 64 * 1024 * 1024 };
 
-/* How one input is read: from a format's name or { format=, separator=, quote=, header=, columns={…}, types={…}, multiline=, record_size=, max_record= }.
+/* How one input is read: from a format's name or { format=, separator=, quote=, header=,
+ * columns={…}, types={…}, multiline=, record_size=, max_record=, resumable= }.
+ *
  *   text: lines, LF or CRLF (cut off); key = byte offset, value = line.
  *   jsonl: value = the decoded value; blank lines are skipped.
- *   csv, tsv: RFC 4180 with `separator`; header = true by default: value = a map of column → string; header = false: columns from
- *     `columns`, or an array of strings. types = { price = "number", n = "integer" }: converted, a field that does not convert is a bad record.
- *     Rows with more or fewer fields than the header are bad records.
- *   whole: one record a file, key = the path, value = its bytes. fixed: records of record_size bytes; a short last one is a bad record.
- *   lua: a reader in Lua (the script room reads it; here it only plans its splits). pairs: a pair run of the step before. */
+ *   csv, tsv: RFC 4180 with `separator`; quote = false: none. header = true by default: value = a
+ *     map of column → string; `columns` gives other names than the header's. header = false: columns
+ *     from `columns`, or an array of strings. types = { price = "number", n = "integer" }:
+ *     converted, a field that does not convert is a bad record. Rows with more or fewer fields than
+ *     there are columns are bad records. Empty lines are skipped. multiline = true: quoted fields
+ *     may hold line ends; of a row that is not well-formed only the first line is passed over.
+ *   whole: one record a file, key = the path, value = its bytes.
+ *   fixed: records of record_size bytes; a short last one is a bad record.
+ *   lua: a reader in Lua (the script room reads it; here it only plans its splits); resumable =
+ *     true: its files may be cut.
+ *   pairs: a pair run of the step before.
+ *
+ * jsonl and csv pass over a UTF-8 byte order mark at the beginning of a file; text keeps it. */
 struct input_spec {
     enum input_format format;
     char separator, quote;
@@ -31,11 +42,13 @@ struct input_spec {
 };
 
 /* `description` VAL_NULL: text. Copies what it keeps into `a`. ST_USAGE when wrong. */
-enum status input_spec_parse(struct slice description, struct arena *a, struct input_spec *spec, struct err *e);
+enum status input_spec_parse(struct slice description, struct arena *a, struct input_spec *spec,
+                             struct err *e);
 
-/* One name as given: `input` is the index of its entry in the job (or 0) and comes back in each file and part. */
+/* One name as given: `input` is the index of its entry in the job (or 0) and comes back in each
+ * file and part. */
 struct input_name {
-    const char *path; /* file, directory, glob, @list; "-" is resolved by the caller (spool) beforehand */
+    const char *path; /* file, directory, glob, @list; the caller has resolved "-" (spool) */
     uint32_t input;
 };
 
@@ -51,17 +64,23 @@ struct input_files {
     size_t count;
 };
 
-/* Names → files, in the order of the names; inside a directory or glob, bytewise by path. Directories recursively, hidden and `_` names
- * skipped (not when named outright). @list: one name a line ('#' comments and blank lines skipped; relative to the working directory), a list in a list is an error. A name given twice is read twice.
- * ST_USAGE with a message that names what is missing, unreadable, matches nothing (glob, empty directory), or is no regular file (a FIFO or device may not be an input: say "use - or spool"). */
+/* Names → files, in the order of the names; inside a directory or glob, bytewise by path.
+ * Directories recursively (not through symlinks met on the way), hidden and `_` names skipped (not
+ * when named outright). @list: one name a line ('#' comments and blank lines skipped; relative to
+ * the working directory), a list in a list is an error. A name given twice is read twice. ST_USAGE
+ * with a message that names what is missing, unreadable, matches nothing (glob, empty directory),
+ * or is no regular file (a FIFO or device may not be an input: say "use - or spool"). */
 enum status inputs_expand(const struct input_name *names, size_t count, struct arena *a,
                           struct input_files *out, struct err *e);
 
-/* What one map task reads: pieces of files, in order. */
+/* What one map task reads: pieces of files, in order. Records that START in [from, to), bytes of
+ * the file as it is on disk, belong to the part; a whole file is [0, size). `size` is of the whole
+ * file, as planned: a file that has another size when read is ST_CORRUPT ("changed since the
+ * plan"). */
 struct split_part {
     const char *path;
-    uint64_t from, to;  /* bytes of the file as it is on disk; records that START in [from, to) belong to the part. Whole (uncut) files: 0, UINT64_MAX is never used: to = size */
-    uint64_t size;      /* of the whole file, as planned: a file that has another size when read is ST_CORRUPT ("changed since the plan") */
+    uint64_t from, to;
+    uint64_t size;
     uint32_t input;
 };
 
@@ -76,39 +95,51 @@ struct splits {
     size_t count;
 };
 
-/* Cuts and combines: a cuttable file above split_size into even pieces of at most split_size (n = ceil(size / split_size));
- * smaller and uncuttable ones (compressed, whole, multiline csv, Lua readers without save/restore) are combined, in order, into splits of at most split_size, at most 4096 files
- * each; parts of different `input` may share a split. Pair runs are cut at block boundaries only: one part a file here. Empty files give no split. */
-enum status splits_plan(const struct input_files *files, const struct input_spec *specs, uint64_t split_size,
-                        struct arena *a, struct splits *out, struct err *e);
+/* Cuts and combines: a cuttable file above split_size into even pieces of at most split_size (n =
+ * ceil(size / split_size); fixed-size records between records only); smaller and uncuttable ones
+ * (compressed, whole, multiline csv, pair runs, Lua readers without save/restore) are combined, in
+ * order, into splits of at most split_size, at most 4096 files each; parts of different `input` may
+ * share a split. Empty files give no split. ST_USAGE: split_size 0, or more than a million
+ * splits. */
+enum status splits_plan(const struct input_files *files, const struct input_spec *specs,
+                        uint64_t split_size, struct arena *a, struct splits *out, struct err *e);
 
 /* Compression by ending: .gz .zst .lz4 .bz2 .xz (".gzip", ".zstd", ".lzma" are not). */
 bool input_is_compressed(const char *path);
 
-/* A record. For IN_TEXT, IN_WHOLE, IN_FIXED `value` is raw bytes and is_raw is true; else it is an encoded value. IN_PAIRS: `key` is an encoded key.
- * Slices are valid until the next call. */
+/* A record. For IN_TEXT, IN_WHOLE, IN_FIXED `value` is raw bytes and is_raw is true; else it is an
+ * encoded value. IN_PAIRS: `key` is an encoded key, `offset` the number of the pair. Slices are
+ * valid until the next call. */
 struct record {
-    uint64_t offset;  /* where it starts in the (uncompressed) file: the key of text records */
-    uint64_t number;  /* in this part, from 0 */
+    uint64_t offset; /* where it starts in the (uncompressed) file: the key of text records */
+    uint64_t number; /* in this part, from 0 */
     bool is_raw;
     bool has_key;
-    struct slice key;   /* IN_PAIRS: encoded key; IN_WHOLE: the path, raw */
+    struct slice key; /* IN_PAIRS: encoded key; IN_WHOLE: the path, raw */
     struct slice value;
-    struct slice raw;   /* the record's own bytes, as they stand in the file (for quarantine and messages) */
+    /* The record's own bytes, as they stand in the file, without its line end (for quarantine and
+     * messages). Of a record longer than max_record its first 64 KiB. IN_PAIRS: the value. */
+    struct slice raw;
 };
 
 struct reader;
 
-/* Opens one part. Specs is the job's table; part->input picks. ST_CORRUPT when the file changed since the plan; ST_USAGE never. */
-enum status reader_open(const struct split_part *part, const struct input_spec *spec, struct reader **out, struct err *e);
-/* ST_OK, ST_END, or: ST_BAD_RECORD (err has file, offset, record, message; the reader stands after the bad record and can go on),
- * ST_CORRUPT (a cut or broken compressed stream), ST_CRASH (I/O). A missing final newline is no error. Invalid UTF-8 and NUL bytes pass in text. */
+/* Opens one part. Specs is the job's table; part->input picks. What the slices of `spec` point into
+ * must outlive the reader. ST_CORRUPT when the file changed since the plan, or has a header row
+ * that does not do (broken, a name twice, a column of `types` missing); ST_USAGE never. */
+enum status reader_open(const struct split_part *part, const struct input_spec *spec,
+                        struct reader **out, struct err *e);
+/* ST_OK, ST_END, or: ST_BAD_RECORD (err has file, offset, record, message; `rec` has offset, number
+ * and raw; the reader stands after the bad record and can go on), ST_CORRUPT (a cut or broken
+ * compressed stream: after the records that are whole before it, and again at every later call),
+ * ST_CRASH (I/O). A missing final newline is no error. Invalid UTF-8 and NUL bytes pass in text. */
 enum status reader_next(struct reader *r, struct record *rec, struct err *e);
-/* Bytes of the file on disk taken in so far: progress. */
+/* Bytes of the part, on disk, taken in so far: progress. */
 uint64_t reader_position(const struct reader *r);
 void reader_close(struct reader *r);
 
-/* Copies standard input (or any descriptor) into `path` until it ends; bytes are counted. Not fsynced unless durable. */
+/* Copies standard input (or any descriptor) into `path` until it ends; bytes are counted. Not
+ * fsynced unless durable. */
 enum status input_spool(int fd, const char *path, bool durable, uint64_t *bytes, struct err *e);
 
 #endif

@@ -18,8 +18,10 @@ static enum status expand_name(struct expand *x, const char *name, const char *l
     if (!*name)
         return err_set(x->e, ST_USAGE, "the name of an input is empty");
     if (*name == '@' && list)
-        return err_set(x->e, ST_USAGE, "%s is a list inside a list; name its files here, or ./%s if that is a "
-                       "file's name", name, name);
+        return err_set(x->e, ST_USAGE,
+                       "%s is a list inside a list; name its files here, or ./%s if that is a "
+                       "file's name",
+                       name, name);
     if (*name == '@')
         return expand_list(x, name + 1);
     if (glob_is_pattern(name) && lstat(name, &st) != 0)
@@ -50,7 +52,8 @@ static enum status expand_lines(struct expand *x, const char *list, char *text, 
         line[n] = '\0'; /* the text has room for one behind it */
         enum status status = ST_OK;
         if (strlen(line) < n)
-            status = err_set(x->e, ST_USAGE, "there is a NUL byte in this line; a list holds one name a line");
+            status = err_set(x->e, ST_USAGE,
+                             "there is a NUL byte in this line; a list holds one name a line");
         else if (line[strspn(line, " \t")] != '\0' && *line != '#')
             status = expand_name(x, line, list);
         if (status != ST_OK)
@@ -70,7 +73,8 @@ static enum status check_list(const char *path, struct err *e)
     if (access(path, R_OK) != 0)
         return err_set(e, ST_USAGE, "cannot read the list %s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
-        return err_set(e, ST_USAGE, "%s is a directory, not a list of names; leave the @ out", path);
+        return err_set(e, ST_USAGE, "%s is a directory, not a list of names; leave the @ out",
+                       path);
     return ST_OK;
 }
 

@@ -1,4 +1,5 @@
-/* Patterns: component by component, so that what cannot be read is named, and order is bytewise in every locale. */
+/* Patterns: component by component, so that what cannot be read is named, and order is bytewise in
+ * every locale. */
 #include "data/expand.h"
 
 #include "base/sys.h"
@@ -50,7 +51,8 @@ static enum status match_entries(const char *directory, const char *component, s
         const char *name = entries_names(&l)[i];
         if (!matches(component, name))
             continue;
-        if (path_join(directory, name, &path) != ST_OK || add_match(next, (const char *)path.p) != ST_OK)
+        if (path_join(directory, name, &path) != ST_OK ||
+            add_match(next, (const char *)path.p) != ST_OK)
             status = err_memory(e, "the names a pattern matches", next->paths.n);
     }
     buf_free(&path);
@@ -71,8 +73,8 @@ static enum status match_plain(const char *directory, const char *component, str
     return status == ST_OK ? ST_OK : err_memory(e, "the names a pattern matches", next->paths.n);
 }
 
-static enum status match_component(const struct matched *m, const char *component, struct matched *next,
-                                   struct err *e)
+static enum status match_component(const struct matched *m, const char *component,
+                                   struct matched *next, struct err *e)
 {
     enum status status = ST_OK;
     bool wild = is_wild(component, strlen(component));
@@ -110,9 +112,12 @@ static enum status match_all(const char *pattern, struct matched *m, struct err 
 
 static enum status nothing(const char *pattern, bool matched, struct err *e)
 {
-    return matched ? err_set(e, ST_USAGE, "the directories that %s matches hold no input file", pattern)
-                   : err_set(e, ST_USAGE, "no file matches %s; check the pattern (names that begin with . or _ "
-                             "must be named with it)", pattern);
+    return matched
+             ? err_set(e, ST_USAGE, "the directories that %s matches hold no input file", pattern)
+             : err_set(e, ST_USAGE,
+                       "no file matches %s; check the pattern (names that begin with . or _ "
+                       "must be named with it)",
+                       pattern);
 }
 
 enum status glob_expand(struct expand *x, const char *pattern)

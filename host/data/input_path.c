@@ -84,10 +84,12 @@ enum status path_join(const char *directory, const char *name, struct buf *out)
 static const char *nearest_entry(const char *directory, const char *name, struct entries *l)
 {
     struct err ignored;
-    return entries_read(directory, l, &ignored) == ST_OK ? nearest_name(name, entries_names(l)) : NULL;
+    return entries_read(directory, l, &ignored) == ST_OK ? nearest_name(name, entries_names(l))
+                                                         : NULL;
 }
 
-/* The first component of `path` that is not there: its end, and what stands before it in `directory`. */
+/* The first component of `path` that is not there: its end, and what stands before it in
+ * `directory`. */
 static size_t missing_component(const char *path, char *directory, char *name, size_t cap)
 {
     size_t at = 0;
@@ -112,18 +114,19 @@ enum status expand_missing(const char *path, struct err *e)
     if (lstat(path, &st) == 0) {
         ssize_t n = readlink(path, target, sizeof target - 1);
         target[n > 0 ? n : 0] = '\0';
-        return err_set(e, ST_USAGE, "%.600s is a symbolic link to %.600s, which is not there", path, target);
+        return err_set(e, ST_USAGE, "%.600s is a symbolic link to %.600s, which is not there", path,
+                       target);
     }
     size_t to = missing_component(path, directory, name, sizeof name);
     struct entries l;
     const char *near = nearest_entry(directory, name, &l);
     enum status status;
     if (near)
-        status = err_set(e, ST_USAGE, "no such file: %.500s; is it %.400s%.300s%.200s?", path, directory, near,
-                         path + to);
+        status = err_set(e, ST_USAGE, "no such file: %.500s; is it %.400s%.300s%.200s?", path,
+                         directory, near, path + to);
     else if (path[to])
-        status = err_set(e, ST_USAGE, "no such file: %.500s; there is no directory %.400s%.300s", path,
-                         directory, name);
+        status = err_set(e, ST_USAGE, "no such file: %.500s; there is no directory %.400s%.300s",
+                         path, directory, name);
     else
         status = err_set(e, ST_USAGE, "no such file: %.500s; check its name", path);
     entries_free(&l);
@@ -136,18 +139,19 @@ static enum status cannot_read(const char *path, int os_error, struct err *e)
     if (os_error == ENOENT)
         return expand_missing(path, e);
     const char *hint = os_error == EACCES ? "; check its permissions" : "";
-    enum status status = err_set(e, ST_USAGE, "cannot read %s: %s%s", path, strerror(os_error), hint);
+    enum status status =
+        err_set(e, ST_USAGE, "cannot read %s: %s%s", path, strerror(os_error), hint);
     err_at(e, path, -1, -1);
     return status;
 }
 
 static enum status not_regular(const char *path, mode_t mode, struct err *e)
 {
-    const char *what = S_ISFIFO(mode)   ? "a named pipe"
-                       : S_ISSOCK(mode) ? "a socket"
-                                        : "a device";
-    enum status status = err_set(e, ST_USAGE, "%s is %s, not a regular file; give its bytes on standard input "
-                                 "and name - as the input, or copy them to a file", path, what);
+    const char *what = S_ISFIFO(mode) ? "a named pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+    enum status status = err_set(e, ST_USAGE,
+                                 "%s is %s, not a regular file; give its bytes on standard input "
+                                 "and name - as the input, or copy them to a file",
+                                 path, what);
     err_at(e, path, -1, -1);
     return status;
 }
@@ -159,7 +163,8 @@ static enum status add_file(struct expand *x, const char *path, const struct sta
     if (access(path, R_OK) != 0)
         return cannot_read(path, errno, x->e);
     struct input_file f = { arena_strdup(x->arena, path), (uint64_t)st->st_size,
-                            (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec, x->input };
+                            (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+                            x->input };
     if (!f.path || buf_append(&x->files, &f, sizeof f) != ST_OK)
         return err_memory(x->e, "the list of input files", x->files.n);
     return ST_OK;
@@ -169,12 +174,12 @@ static enum status add_file(struct expand *x, const char *path, const struct sta
 static enum status push(struct expand *x, struct buf *directories, const char *path)
 {
     return buf_append(directories, path, strlen(path) + 1) == ST_OK
-               ? ST_OK
-               : err_memory(x->e, "the list of directories", directories->n);
+             ? ST_OK
+             : err_memory(x->e, "the list of directories", directories->n);
 }
 
-/* A name met inside a directory: files (through symlinks too) are added, directories put on the list,
- * but not those behind a symlink, which may lead in a circle. */
+/* A name met inside a directory: files (through symlinks too) are added, directories put on the
+ * list, but not those behind a symlink, which may lead in a circle. */
 static enum status visit(struct expand *x, const char *path, struct buf *directories)
 {
     struct stat st, link;
@@ -194,7 +199,8 @@ static enum status visit_entries(struct expand *x, const char *directory, struct
         const char *name = entries_names(&l)[i];
         if (*name == '.' || *name == '_')
             continue;
-        status = path_join(directory, name, &path) == ST_OK ? ST_OK : err_memory(x->e, "a path", path.n);
+        status =
+            path_join(directory, name, &path) == ST_OK ? ST_OK : err_memory(x->e, "a path", path.n);
         if (status == ST_OK)
             status = visit(x, (const char *)path.p, directories);
     }
@@ -250,8 +256,10 @@ enum status expand_path(struct expand *x, const char *path)
     if (status != ST_OK)
         return status;
     if (x->files.n == before)
-        return err_set(x->e, ST_USAGE, "the directory %s holds no input file (names that begin with . or _ are "
-                       "passed over)", path);
+        return err_set(x->e, ST_USAGE,
+                       "the directory %s holds no input file (names that begin with . or _ are "
+                       "passed over)",
+                       path);
     expand_sort(x, before);
     return ST_OK;
 }

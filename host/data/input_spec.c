@@ -5,16 +5,18 @@
 enum { NAME_MAX_BYTES = 64 };
 
 static const char *const formats[] = {
-    [IN_TEXT] = "text",   [IN_JSONL] = "jsonl", [IN_CSV] = "csv", [IN_TSV] = "tsv",
-    [IN_WHOLE] = "whole", [IN_FIXED] = "fixed", [IN_LUA] = "lua", [IN_PAIRS] = "pairs", NULL,
+    [IN_TEXT] = "text", [IN_JSONL] = "jsonl", [IN_CSV] = "csv",
+    [IN_TSV] = "tsv",   [IN_WHOLE] = "whole", [IN_FIXED] = "fixed",
+    [IN_LUA] = "lua",   [IN_PAIRS] = "pairs", NULL,
 };
 
 /* What is wrong with a name, and the nearest one that is right. */
-static enum status unknown(const char *what, const char *name, const char *const *names, struct err *e)
+static enum status unknown(const char *what, const char *name, const char *const *names,
+                           struct err *e)
 {
     const char *near = nearest_name(name, names);
-    return err_set(e, ST_USAGE, "input: unknown %s \"%s\"%s%s%s", what, name, near ? "; is it \"" : "",
-                   near ? near : "", near ? "\"?" : "");
+    return err_set(e, ST_USAGE, "input: unknown %s \"%s\"%s%s%s", what, name,
+                   near ? "; is it \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 static enum status wrong(const char *field, const char *what, struct err *e)
@@ -56,13 +58,15 @@ static bool as_bool(struct slice value, bool *out)
     return true;
 }
 
-static enum status take_separator(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_separator(struct slice v, struct arena *a, struct input_spec *spec,
+                                  struct err *e)
 {
     (void)a;
     return one_byte(v, &spec->separator) ? ST_OK : wrong("separator", "a string of one byte", e);
 }
 
-static enum status take_quote(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_quote(struct slice v, struct arena *a, struct input_spec *spec,
+                              struct err *e)
 {
     (void)a;
     bool on;
@@ -74,19 +78,22 @@ static enum status take_quote(struct slice v, struct arena *a, struct input_spec
                                      : wrong("quote", "a string of one byte, or false for none", e);
 }
 
-static enum status take_header(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_header(struct slice v, struct arena *a, struct input_spec *spec,
+                               struct err *e)
 {
     (void)a;
     return as_bool(v, &spec->header) ? ST_OK : wrong("header", "true or false", e);
 }
 
-static enum status take_multiline(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_multiline(struct slice v, struct arena *a, struct input_spec *spec,
+                                  struct err *e)
 {
     (void)a;
     return as_bool(v, &spec->multiline) ? ST_OK : wrong("multiline", "true or false", e);
 }
 
-static enum status take_resumable(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_resumable(struct slice v, struct arena *a, struct input_spec *spec,
+                                  struct err *e)
 {
     (void)a;
     return as_bool(v, &spec->lua_resumable) ? ST_OK : wrong("resumable", "true or false", e);
@@ -109,7 +116,8 @@ static bool as_bytes(struct slice v, uint64_t *bytes)
     return size_parse(text, bytes) && *bytes > 0;
 }
 
-static enum status take_record_size(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_record_size(struct slice v, struct arena *a, struct input_spec *spec,
+                                    struct err *e)
 {
     (void)a;
     uint64_t bytes;
@@ -119,7 +127,8 @@ static enum status take_record_size(struct slice v, struct arena *a, struct inpu
     return ST_OK;
 }
 
-static enum status take_max_record(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_max_record(struct slice v, struct arena *a, struct input_spec *spec,
+                                   struct err *e)
 {
     (void)a;
     if (!as_bytes(v, &spec->max_record) || spec->max_record > SIZE_MAX / 8)
@@ -136,7 +145,8 @@ static enum status copy_value(struct slice v, struct arena *a, struct slice *out
     return ST_OK;
 }
 
-static enum status take_columns(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_columns(struct slice v, struct arena *a, struct input_spec *spec,
+                                struct err *e)
 {
     struct val_cursor c;
     uint64_t n = val_array(v, &c);
@@ -144,10 +154,12 @@ static enum status take_columns(struct slice v, struct arena *a, struct input_sp
     for (uint64_t i = 0; i < n; i++)
         if (val_skip(&c, &element) != ST_OK || !val_as_string(element, &name))
             return wrong("columns", "an array of column names", e);
-    return n > 0 ? copy_value(v, a, &spec->columns, e) : wrong("columns", "an array of column names", e);
+    return n > 0 ? copy_value(v, a, &spec->columns, e)
+                 : wrong("columns", "an array of column names", e);
 }
 
-static enum status take_types(struct slice v, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status take_types(struct slice v, struct arena *a, struct input_spec *spec,
+                              struct err *e)
 {
     static const char *const types[] = { "string", "number", "integer", NULL };
     static const char what[] = "a table of column = \"string\", \"number\" or \"integer\"";
@@ -157,8 +169,8 @@ static enum status take_types(struct slice v, struct arena *a, struct input_spec
         return wrong("types", what, e);
     uint64_t n = val_map_open(v, &c);
     for (uint64_t i = 0; i < n; i++) {
-        if (val_skip(&c, &key) != ST_OK || val_skip(&c, &value) != ST_OK || !val_as_string(key, &name) ||
-            !val_as_string(value, &type))
+        if (val_skip(&c, &key) != ST_OK || val_skip(&c, &value) != ST_OK ||
+            !val_as_string(key, &name) || !val_as_string(value, &type))
             return wrong("types", what, e);
         bool known = false;
         for (int t = 0; types[t]; t++)
@@ -214,8 +226,8 @@ static enum status take_field(struct slice key, struct slice value, struct arena
     for (int i = 0; i < FIELDS; i++)
         if (slice_equal(name, slice_str(fields[i].name))) {
             if (!(fields[i].formats & 1u << spec->format))
-                return err_set(e, ST_USAGE, "input: %s does not go with format \"%s\"", fields[i].name,
-                               formats[spec->format]);
+                return err_set(e, ST_USAGE, "input: %s does not go with format \"%s\"",
+                               fields[i].name, formats[spec->format]);
             return fields[i].take(value, a, spec, e);
         }
     return unknown_field(name, e);
@@ -228,7 +240,8 @@ static bool has_column(const struct input_spec *spec, uint64_t n, struct slice n
     struct slice element, column;
     uint64_t count = val_array(spec->columns, &c);
     for (uint64_t i = 0; i < n && i < count; i++)
-        if (val_skip(&c, &element) == ST_OK && val_as_string(element, &column) && slice_equal(name, column))
+        if (val_skip(&c, &element) == ST_OK && val_as_string(element, &column) &&
+            slice_equal(name, column))
             return true;
     return false;
 }
@@ -239,7 +252,8 @@ static enum status check_columns(const struct input_spec *spec, struct err *e)
     struct slice element, name;
     uint64_t n = val_array(spec->columns, &c);
     for (uint64_t i = 0; i < n; i++)
-        if (val_skip(&c, &element) == ST_OK && val_as_string(element, &name) && has_column(spec, i, name))
+        if (val_skip(&c, &element) == ST_OK && val_as_string(element, &name) &&
+            has_column(spec, i, name))
             return err_set(e, ST_USAGE, "input: columns names \"%.*s\" twice",
                            (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
     return ST_OK;
@@ -276,7 +290,8 @@ static enum status check_whole(const struct input_spec *spec, struct err *e)
     return status == ST_OK && spec->columns.n > 0 ? check_types(spec, e) : status;
 }
 
-static enum status parse_map(struct slice map, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status parse_map(struct slice map, struct arena *a, struct input_spec *spec,
+                             struct err *e)
 {
     struct slice format, key, value;
     if (val_get(map, "format", &value)) {
@@ -302,7 +317,10 @@ static enum status parse_map(struct slice map, struct arena *a, struct input_spe
 enum status input_spec_parse(struct slice description, struct arena *a, struct input_spec *spec,
                              struct err *e)
 {
-    *spec = (struct input_spec){ .format = IN_TEXT, .separator = ',', .quote = '"', .header = true,
+    *spec = (struct input_spec){ .format = IN_TEXT,
+                                 .separator = ',',
+                                 .quote = '"',
+                                 .header = true,
                                  .max_record = MAX_RECORD_DEFAULT };
     struct slice name;
     if (description.n == 1 && description.p[0] == VAL_NULL)

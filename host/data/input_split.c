@@ -9,7 +9,8 @@ enum { SPLIT_FILES_MAX = 4096, SPLITS_MAX = 1000 * 1000 };
 struct planner {
     uint64_t split_size;
     struct arena *arena;
-    struct buf splits, parts; /* struct split (parts unset), struct split_part: all splits' one after another */
+    struct buf splits,
+        parts; /* struct split (parts unset), struct split_part: all splits' one after another */
     bool open;
 };
 
@@ -32,8 +33,8 @@ static bool is_cuttable(const struct input_file *f, const struct input_spec *spe
     return false;
 }
 
-static enum status add_part(struct planner *p, const struct input_file *f, uint64_t from, uint64_t to,
-                            bool joins)
+static enum status add_part(struct planner *p, const struct input_file *f, uint64_t from,
+                            uint64_t to, bool joins)
 {
     struct split_part part = { f->path, from, to, f->size, f->input };
     enum status status = buf_append(&p->parts, &part, sizeof part);
@@ -60,15 +61,18 @@ static enum status add_whole(struct planner *p, const struct input_file *f)
 }
 
 /* n even pieces, in units (a byte, or a record of a fixed size). */
-static enum status cut_file(struct planner *p, const struct input_file *f, uint64_t unit, struct err *e)
+static enum status cut_file(struct planner *p, const struct input_file *f, uint64_t unit,
+                            struct err *e)
 {
     uint64_t units = f->size / unit + (f->size % unit > 0);
     uint64_t most = p->split_size / unit > 0 ? p->split_size / unit : 1;
     uint64_t n = units / most + (units % most > 0);
     uint64_t count = p->splits.n / sizeof(struct split);
     if (n > SPLITS_MAX - count)
-        return err_set(e, ST_USAGE, "%s would be cut into %" PRIu64 " splits; more than %d in all are too "
-                       "many: raise the split size", f->path, n, SPLITS_MAX);
+        return err_set(e, ST_USAGE,
+                       "%s would be cut into %" PRIu64 " splits; more than %d in all are too "
+                       "many: raise the split size",
+                       f->path, n, SPLITS_MAX);
     uint64_t each = units / n, over = units % n, from = 0;
     for (uint64_t i = 0; i < n; i++) {
         uint64_t to = i + 1 == n ? f->size : from + (each + (i < over)) * unit;
@@ -80,15 +84,16 @@ static enum status cut_file(struct planner *p, const struct input_file *f, uint6
     return ST_OK;
 }
 
-static enum status add_file(struct planner *p, const struct input_file *f, const struct input_spec *spec,
-                            struct err *e)
+static enum status add_file(struct planner *p, const struct input_file *f,
+                            const struct input_spec *spec, struct err *e)
 {
     if (f->size == 0)
         return ST_OK;
     if (f->size > p->split_size && is_cuttable(f, spec))
         return cut_file(p, f, spec->format == IN_FIXED ? spec->record_size : 1, e);
     if (p->splits.n / sizeof(struct split) >= SPLITS_MAX)
-        return err_set(e, ST_USAGE, "the inputs make more than %d splits: raise the split size", SPLITS_MAX);
+        return err_set(e, ST_USAGE, "the inputs make more than %d splits: raise the split size",
+                       SPLITS_MAX);
     if (add_whole(p, f) != ST_OK)
         return err_memory(e, "the plan", p->parts.n);
     return ST_OK;
@@ -113,8 +118,8 @@ static enum status finish(struct planner *p, struct splits *out, struct err *e)
     return ST_OK;
 }
 
-enum status splits_plan(const struct input_files *files, const struct input_spec *specs, uint64_t split_size,
-                        struct arena *a, struct splits *out, struct err *e)
+enum status splits_plan(const struct input_files *files, const struct input_spec *specs,
+                        uint64_t split_size, struct arena *a, struct splits *out, struct err *e)
 {
     if (split_size == 0)
         return err_set(e, ST_USAGE, "the split size must be at least 1 byte");

@@ -30,7 +30,8 @@ static int compare_members(const void *a, const void *b)
 static void list_members(json_t *j, struct member *members)
 {
     for (void *i = json_object_iter(j); i; i = json_object_iter_next(j, i))
-        *members++ = (struct member){ slice_str(json_object_iter_key(i)), json_object_iter_value(i) };
+        *members++ =
+            (struct member){ slice_str(json_object_iter_key(i)), json_object_iter_value(i) };
 }
 
 enum { FEW_MEMBERS = 64 };
@@ -69,7 +70,8 @@ static enum status put_json(json_t *j, unsigned depth, struct buf *out, struct e
     case JSON_TRUE: return val_put_bool(out, true);
     case JSON_INTEGER: return val_put_int(out, json_integer_value(j));
     case JSON_REAL: return val_put_float(out, json_real_value(j));
-    case JSON_STRING: return val_put_string(out, slice_of(json_string_value(j), json_string_length(j)));
+    case JSON_STRING:
+        return val_put_string(out, slice_of(json_string_value(j), json_string_length(j)));
     case JSON_ARRAY: return put_json_array(j, depth, out, e);
     case JSON_OBJECT: return put_json_object(j, depth, out, e);
     }
@@ -81,8 +83,8 @@ static enum status parse_error(const json_error_t *error, struct err *e)
     if (json_error_code(error) == json_error_out_of_memory)
         return err_memory(e, "a JSON value", 0);
     if (error->line > 1)
-        return err_set(e, ST_BAD_RECORD, "no JSON: %s (line %d, column %d)", error->text, error->line,
-                       error->column);
+        return err_set(e, ST_BAD_RECORD, "no JSON: %s (line %d, column %d)", error->text,
+                       error->line, error->column);
     return err_set(e, ST_BAD_RECORD, "no JSON: %s (column %d)", error->text, error->column);
 }
 
@@ -105,19 +107,19 @@ enum status json_to_value(struct slice text, struct buf *out, struct err *e)
 
 /* --- value → JSON text --- */
 
-/* Length of the valid UTF-8 sequence at `p` (1–4), or 0 when it is none (cut, overlong, a surrogate,
- * beyond U+10FFFF). */
+/* Length of the valid UTF-8 sequence at `p` (1–4), or 0 when it is none (cut, overlong, a
+ * surrogate, beyond U+10FFFF). */
 static size_t utf8_length(const uint8_t *p, size_t n)
 {
     uint8_t c = p[0];
-    size_t length = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    size_t length = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
     if (length == 0 || length > n)
         return 0;
     for (size_t i = 1; i < length; i++)
         if ((p[i] & 0xC0) != 0x80)
             return 0;
-    bool bad = (c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
-               (c == 0xF4 && p[1] > 0x8F);
+    bool bad = (c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) ||
+               (c == 0xF0 && p[1] < 0x90) || (c == 0xF4 && p[1] > 0x8F);
     return bad ? 0 : length;
 }
 
@@ -141,7 +143,8 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
-/* Appends what starts at `p`: a run of plain bytes, one UTF-8 sequence, or one escape; *used is its length. */
+/* Appends what starts at `p`: a run of plain bytes, one UTF-8 sequence, or one escape; *used is its
+ * length. */
 static enum status put_string_piece(struct buf *out, const uint8_t *p, size_t n, size_t *used)
 {
     size_t plain = 0;
@@ -196,7 +199,8 @@ static enum status new_line(struct printer *p, unsigned depth)
 static enum status put_number(struct buf *out, const struct scalar *s)
 {
     char text[NUMBER_TEXT_MAX];
-    return buf_append(out, text, s->kind == SC_INT ? int_format(s->i, text) : float_format(s->f, text));
+    return buf_append(out, text,
+                      s->kind == SC_INT ? int_format(s->i, text) : float_format(s->f, text));
 }
 
 static enum status print_scalar(struct printer *p, const struct scalar *s)
@@ -209,7 +213,8 @@ static enum status print_scalar(struct printer *p, const struct scalar *s)
     default: break;
     }
     if (s->kind == SC_FLOAT && (s->f - s->f) != 0)
-        return err_set(p->e, ST_SCRIPT, "JSON cannot hold %s", s->f != s->f ? "nan (not a number)" : "an infinite number");
+        return err_set(p->e, ST_SCRIPT, "JSON cannot hold %s",
+                       s->f != s->f ? "nan (not a number)" : "an infinite number");
     return put_number(p->out, s);
 }
 

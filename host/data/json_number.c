@@ -1,4 +1,4 @@
-/* Numbers as text: integers without printf, floats in their shortest form that reads back the same. */
+/* Numbers as text: integers without printf, floats in the shortest form that reads back the same. */
 #include "data/json.h"
 
 #include <stdio.h>
@@ -31,8 +31,8 @@ size_t int_format(int64_t v, char out[NUMBER_TEXT_MAX])
 enum { DECIMALS_MAX = 6 };
 
 /* Numbers such as 3.0, 0.25 or 1234.5: the fewest decimals k ≤ 6 for which an integer below 10^15,
- * divided by 10^k, is `v`. Both are doubles exactly, so the division rounds as reading the text does,
- * and 15 digits are always enough to tell doubles apart. Returns 0 when there is no such k. */
+ * divided by 10^k, is `v`. Both are doubles exactly, so the division rounds as reading the text
+ * does, and no two decimals of so many digits are one double. Returns 0 when there is no such k. */
 static size_t format_short(double v, char *out)
 {
     static const double powers[DECIMALS_MAX + 1] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6 };
@@ -56,7 +56,8 @@ static size_t format_short(double v, char *out)
     return 0;
 }
 
-/* Whatever a locale writes as its decimal point (any bytes that are no part of a number) becomes '.'. */
+/* Whatever a locale writes as its decimal point (any bytes that are no part of a number) becomes
+ * '.'. */
 static size_t normalize(const char *text, char *out)
 {
     size_t n = 0;
@@ -82,8 +83,8 @@ static bool reads_back(const char *text, double v)
     return strtod(text, NULL) == v;
 }
 
-/* 15 digits hold every decimal of so many; only numbers near zero (subnormals) may do with fewer than
- * %.15g prints without trailing zeros. */
+/* %.15g gives back every decimal of 15 digits, without trailing zeros; only numbers near zero
+ * (subnormals) may do with fewer digits than it prints. */
 static size_t format_long(double v, char *out)
 {
     char text[64];
@@ -98,8 +99,9 @@ static size_t format_long(double v, char *out)
 
 static size_t put_word(char *out, const char *word)
 {
-    size_t n = strlen(word);
-    memcpy(out, word, n);
+    size_t n = 0;
+    for (; word[n]; n++)
+        out[n] = word[n];
     return n;
 }
 

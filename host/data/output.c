@@ -60,7 +60,8 @@ static enum status open_rows(struct output *o, struct err *e)
     enum status status = ST_OK;
     o->write_row = writers[o->spec->format];
     o->hash = XXH3_createState();
-    if (!o->hash || XXH3_64bits_reset(o->hash) == XXH_ERROR || buf_reserve(&o->text, TEXT_BUFFER + TEXT_SLACK) != ST_OK)
+    if (!o->hash || XXH3_64bits_reset(o->hash) == XXH_ERROR ||
+        buf_reserve(&o->text, TEXT_BUFFER + TEXT_SLACK) != ST_OK)
         return err_memory(e, "output", TEXT_BUFFER);
     if (o->spec->compress != COMPRESS_NONE)
         status = compressor_open(o->spec->compress, &o->compressor, e);
@@ -71,7 +72,8 @@ static enum status open_rows(struct output *o, struct err *e)
     return status;
 }
 
-enum status output_open(const char *path, const struct output_spec *spec, struct output **out, struct err *e)
+enum status output_open(const char *path, const struct output_spec *spec, struct output **out,
+                        struct err *e)
 {
     struct output *o = sys_calloc(1, sizeof *o);
     if (!o)

@@ -1,27 +1,32 @@
-/* output.h: a part file: pairs formatted as text, tsv, csv, jsonl, raw bytes, or as a typed pair run for the
- * next step; compressed when asked. The writer owns its descriptor. Nothing is durable before
- * output_close, which flushes, fsyncs when asked, and closes. */
+/* output.h: a part file: pairs formatted as text, tsv, csv, jsonl, raw bytes, or as a typed pair
+ * run for the next step; compressed when asked. The writer owns its descriptor. Nothing is durable
+ * before output_close, which flushes, fsyncs when asked, and closes. */
 #ifndef LMR_DATA_OUTPUT_H
 #define LMR_DATA_OUTPUT_H
 
 #include "data/codec.h"
 
 enum output_format { OUT_TEXT, OUT_TSV, OUT_CSV, OUT_JSONL, OUT_RAW, OUT_PAIRS };
-enum output_compress { COMPRESS_NONE, COMPRESS_GZ, COMPRESS_ZST, COMPRESS_LZ4, COMPRESS_BZ2, COMPRESS_XZ };
+enum output_compress {
+    COMPRESS_NONE, COMPRESS_GZ, COMPRESS_ZST, COMPRESS_LZ4, COMPRESS_BZ2, COMPRESS_XZ
+};
 
 enum { OUTPUT_COLUMNS_MAX = 256 };
 
 /* How pairs are written.
- *   text: key TAB value LF; strings as they are, integers without a point, floats shortest, tables as JSON;
- *         a key stored alone (value true) prints alone. write_value_only: the value alone.
- *   tsv/csv: key elements, then value elements (an array's elements, a map's values in the order of `columns`, else key order); csv quotes
- *         by RFC 4180 with LF as line end; tsv writes TAB, LF, CR and backslash inside a field as \t \n \r \\. `header`: first line from
- *         `columns`, which name all fields of a row: those the key does not fill pick a map's fields by name (an absent one is
- *         empty, one that is not named is left out). null is an empty field, a table inside a field JSON. A key stored alone
- *         prints alone unless `columns` ask for more.
+ *   text: key TAB value LF; strings as they are, integers without a point, floats shortest, tables as
+ *         JSON; a key stored alone (value true) prints alone. write_value_only: the value alone.
+ *   tsv/csv: key elements, then value elements (an array's elements, a map's values in the order of
+ *         `columns`, else key order); csv quotes by RFC 4180 with LF as line end; tsv writes TAB, LF,
+ *         CR and backslash inside a field as \t \n \r \\. `header`: first line from `columns`, which
+ *         name all fields of a row: those the key does not fill pick a map's fields by name (an
+ *         absent one is empty, one that is not named is left out). null is an empty field, a table
+ *         inside a field JSON. A key stored alone prints alone unless `columns` ask for more.
  *   jsonl: {"key":…,"value":…}; write_value_only: the value alone.
- *   raw: the value's bytes as they are, no separator (a key stored alone: the key's bytes); value must be a string.
- *   pairs: typed, a run file with one partition and one segment (see run.h), for the next step; lz4 is its blocks' compression.
+ *   raw: the value's bytes as they are, no separator (a key stored alone: the key's bytes); value
+ *         must be a string.
+ *   pairs: typed, a run file with one partition and one segment (see run.h), for the next step; lz4
+ *         is its blocks' compression.
  * Compressed parts end members at fixed uncompressed sizes: see compress.h. */
 struct output_spec {
     enum output_format format;
@@ -31,8 +36,8 @@ struct output_spec {
     char *columns[OUTPUT_COLUMNS_MAX]; /* owned */
 };
 
-/* From an encoded description: a format's name, or { format=, compress=, columns={…}, header=, write="pair"|"value" }. VAL_NULL: text.
- * ST_USAGE when wrong. */
+/* From an encoded description: a format's name, or { format=, compress=, columns={…}, header=,
+ * write="pair"|"value" }. VAL_NULL: text. ST_USAGE when wrong. */
 enum status output_spec_parse(struct slice description, struct output_spec *spec, struct err *e);
 void output_spec_free(struct output_spec *spec);
 /* ".gz" and so on; "" for none. */
@@ -48,11 +53,14 @@ struct output_stats {
 };
 
 /* Creates the file. `spec` is borrowed until the output is closed. */
-enum status output_open(const char *path, const struct output_spec *spec, struct output **out, struct err *e);
-/* Writes one pair (encoded key and value). A value the format cannot hold: ST_SCRIPT (nothing of the pair is written). A closed pipe never happens here: parts are files. */
+enum status output_open(const char *path, const struct output_spec *spec, struct output **out,
+                        struct err *e);
+/* Writes one pair (encoded key and value). A value the format cannot hold: ST_SCRIPT (nothing of
+ * the pair is written). A closed pipe never happens here: parts are files. */
 enum status output_pair(struct output *o, struct slice key, struct slice value, struct err *e);
-/* Flushes, fsyncs (when `durable`), closes and frees; the file and its directory's entry: the caller fsyncs
- * the directory. On failure the file is left for the caller to remove; the writer is freed all the same. */
+/* Flushes, fsyncs (when `durable`), closes and frees; the file and its directory's entry: the
+ * caller fsyncs the directory. On failure the file is left for the caller to remove; the writer is
+ * freed all the same. */
 enum status output_close(struct output *o, bool durable, struct output_stats *stats, struct err *e);
 /* Closes and frees without finishing. NULL is accepted. */
 void output_abandon(struct output *o);

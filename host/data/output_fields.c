@@ -131,7 +131,7 @@ static enum status put_map_values(struct row *r, struct slice map)
     return status;
 }
 
-/* The columns that the key has not taken, each the map's field of its name; an absent one is empty. */
+/* The columns the key has not taken, each the map's field of its name; an absent one is empty. */
 static enum status put_columns(struct row *r, struct slice map)
 {
     enum status status = ST_OK;
@@ -167,12 +167,14 @@ static enum status put_key(struct row *r, struct slice key, struct buf *scratch)
 static enum status end_row(struct row *r)
 {
     bool empty = r->out->n == r->start;
-    enum status status = empty && r->fields == 1 && r->spec->format == OUT_CSV ? buf_append_str(r->out, "\"\"") : ST_OK;
+    enum status status = empty && r->fields == 1 && r->spec->format == OUT_CSV
+                             ? buf_append_str(r->out, "\"\"")
+                             : ST_OK;
     return status == ST_OK ? buf_append_byte(r->out, '\n') : status;
 }
 
-enum status row_fields(const struct output_spec *spec, struct slice key, struct slice value, struct buf *scratch,
-                       struct buf *out, struct err *e)
+enum status row_fields(const struct output_spec *spec, struct slice key, struct slice value,
+                       struct buf *scratch, struct buf *out, struct err *e)
 {
     struct row r = { spec, out, e, out->n, 0 };
     enum status status = ST_OK;

@@ -3,15 +3,20 @@
 #include "base/sys.h"
 #include "data/output.h"
 
+#include <stdio.h>
+
 static const char *const format_names[] = { "text", "tsv", "csv", "jsonl", "raw", "pairs", NULL };
 static const char *const compress_names[] = { "none", "gz", "zst", "lz4", "bz2", "xz", NULL };
-static const char *const option_names[] = { "format", "compress", "columns", "header", "write", NULL };
+static const char *const option_names[] = {
+    "format", "compress", "columns", "header", "write", NULL
+};
 static const char *const write_names[] = { "pair", "value", NULL };
 
 enum { SHOWN_MAX = 60 };
 
 /* Sets *index to that of `name` in `names`; else an error that says what there is. */
-static enum status find_name(const char *what, struct slice name, const char *const *names, unsigned *index, struct err *e)
+static enum status find_name(const char *what, struct slice name, const char *const *names,
+                             unsigned *index, struct err *e)
 {
     char shown[SHOWN_MAX + 1];
     size_t n = name.n < SHOWN_MAX ? name.n : SHOWN_MAX;
@@ -21,22 +26,29 @@ static enum status find_name(const char *what, struct slice name, const char *co
             return ST_OK;
         }
     for (size_t i = 0; i < n; i++)
-        shown[i] = name.p[i] < 0x20 || name.p[i] == 0x7F ? '?' : (char)name.p[i];
+        shown[i] = (char)(name.p[i] < 0x20 || name.p[i] == 0x7F ? '?' : name.p[i]);
     shown[n] = '\0';
     const char *near = nearest_name(shown, names);
     if (near)
-        return err_set(e, ST_USAGE, "output: unknown %s \"%s\"; did you mean \"%s\"?", what, shown, near);
-    return err_set(e, ST_USAGE, "output: unknown %s \"%s\"", what, shown);
+        return err_set(e, ST_USAGE, "output: unknown %s \"%s\"; did you mean \"%s\"?", what, shown,
+                       near);
+    char known[SHOWN_MAX * 2];
+    size_t at = 0;
+    for (unsigned i = 0; names[i] && at < sizeof known; i++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", names[i]);
+    return err_set(e, ST_USAGE, "output: unknown %s \"%s\"; there are %s", what, shown, known);
 }
 
 /* A string option; *index stays as it is when the field is absent. */
-static enum status choice(struct slice d, const char *option, const char *const *names, unsigned *index, struct err *e)
+static enum status choice(struct slice d, const char *option, const char *const *names,
+                          unsigned *index, struct err *e)
 {
     struct slice value, name;
     if (!val_get(d, option, &value))
         return ST_OK;
     if (!val_as_string(value, &name))
-        return err_set(e, ST_USAGE, "output: %s must be a string, got %s", option, val_kind_name(value));
+        return err_set(e, ST_USAGE, "output: %s must be a string, got %s", option,
+                       val_kind_name(value));
     return find_name(option, name, names, index, e);
 }
 
@@ -75,9 +87,11 @@ static enum status parse_columns(struct slice d, struct output_spec *spec, struc
         return ST_OK;
     uint64_t n = val_array(list, &c);
     if (n == 0 || n > OUTPUT_COLUMNS_MAX)
-        return err_set(e, ST_USAGE, "output: columns must be a list of 1 to %d names", OUTPUT_COLUMNS_MAX);
+        return err_set(e, ST_USAGE, "output: columns must be a list of 1 to %d names",
+                       OUTPUT_COLUMNS_MAX);
     for (; n > 0; n--) {
-        if (val_skip(&c, &element) != ST_OK || !val_as_string(element, &name) || memchr(name.p, 0, name.n))
+        if (val_skip(&c, &element) != ST_OK || !val_as_string(element, &name) ||
+            memchr(name.p, 0, name.n))
             return err_set(e, ST_USAGE, "output: columns must be names (strings)");
         enum status status = take_column(name, spec, e);
         if (status != ST_OK)
@@ -92,7 +106,8 @@ static enum status parse_header(struct slice d, struct output_spec *spec, struct
     if (!val_get(d, "header", &value))
         return ST_OK;
     if (value.n != 1 || (value.p[0] != VAL_TRUE && value.p[0] != VAL_FALSE))
-        return err_set(e, ST_USAGE, "output: header must be true or false, got %s", val_kind_name(value));
+        return err_set(e, ST_USAGE, "output: header must be true or false, got %s",
+                       val_kind_name(value));
     spec->header = value.p[0] == VAL_TRUE;
     return ST_OK;
 }
@@ -101,12 +116,14 @@ static enum status check_together(const struct output_spec *spec, struct err *e)
 {
     bool fields = spec->format == OUT_CSV || spec->format == OUT_TSV;
     if (spec->ncolumns > 0 && !fields)
-        return err_set(e, ST_USAGE, "output: columns need the format csv or tsv, not %s", format_names[spec->format]);
+        return err_set(e, ST_USAGE, "output: columns need the format csv or tsv, not %s",
+                       format_names[spec->format]);
     if (spec->header && spec->ncolumns == 0)
         return err_set(e, ST_USAGE, "output: header = true needs columns");
     if (spec->format == OUT_PAIRS && spec->write_value_only)
         return err_set(e, ST_USAGE, "output: pairs are written as pairs");
-    if (spec->format == OUT_PAIRS && spec->compress != COMPRESS_NONE && spec->compress != COMPRESS_LZ4)
+    if (spec->format == OUT_PAIRS && spec->compress != COMPRESS_NONE &&
+        spec->compress != COMPRESS_LZ4)
         return err_set(e, ST_USAGE, "output: pairs can be compressed with lz4 only");
     return ST_OK;
 }
@@ -147,7 +164,8 @@ enum status output_spec_parse(struct slice description, struct output_spec *spec
     } else if (val_is_map(description)) {
         status = parse_map(description, spec, e);
     } else {
-        status = err_set(e, ST_USAGE, "output: must be a format's name or a table, got %s", val_kind_name(description));
+        status = err_set(e, ST_USAGE, "output: must be a format's name or a table, got %s",
+                         val_kind_name(description));
     }
     if (status != ST_OK)
         output_spec_free(spec);

@@ -6,7 +6,8 @@ enum status row_failed(enum status status, struct err *e)
 {
     if (status == ST_MEMORY)
         return err_set(e, ST_MEMORY, "out of memory for output");
-    return status == ST_CORRUPT ? err_set(e, ST_CORRUPT, "an encoded pair does not decode") : status;
+    return status == ST_CORRUPT ? err_set(e, ST_CORRUPT, "an encoded pair does not decode")
+                                : status;
 }
 
 enum status row_put_scalar(const struct scalar *s, struct buf *out)
@@ -52,7 +53,8 @@ static enum status put_key(struct slice key, struct buf *scratch, struct buf *ou
     return status == ST_OK ? put_value(buf_slice(scratch), out, e) : status;
 }
 
-/* A string and one of the values that most pairs have, into room that is there; false when it is not such. */
+/* A string and one of the values that most pairs have, into room that is there; false when it is
+ * not such. */
 static bool put_common(struct slice key, struct slice value, struct buf *out)
 {
     if (key.n == 0 || key.p[0] != KEY_STRING || value.n == 0)
@@ -79,8 +81,8 @@ static bool put_common(struct slice key, struct slice value, struct buf *out)
     return true;
 }
 
-enum status row_text(const struct output_spec *spec, struct slice key, struct slice value, struct buf *scratch,
-                     struct buf *out, struct err *e)
+enum status row_text(const struct output_spec *spec, struct slice key, struct slice value,
+                     struct buf *scratch, struct buf *out, struct err *e)
 {
     enum status status = buf_reserve(out, key.n + NUMBER_TEXT_MAX + 2);
     if (status != ST_OK)
@@ -99,7 +101,8 @@ enum status row_text(const struct output_spec *spec, struct slice key, struct sl
     return row_failed(status, e);
 }
 
-static enum status put_json_key(struct slice key, struct buf *scratch, struct buf *out, struct err *e)
+static enum status put_json_key(struct slice key, struct buf *scratch, struct buf *out,
+                                struct err *e)
 {
     if (key.n > 0 && key.p[0] == KEY_STRING)
         return json_put_string(out, slice_of(key.p + 1, key.n - 1));
@@ -108,8 +111,8 @@ static enum status put_json_key(struct slice key, struct buf *scratch, struct bu
     return status == ST_OK ? json_from_value(buf_slice(scratch), 0, out, e) : status;
 }
 
-enum status row_json(const struct output_spec *spec, struct slice key, struct slice value, struct buf *scratch,
-                     struct buf *out, struct err *e)
+enum status row_json(const struct output_spec *spec, struct slice key, struct slice value,
+                     struct buf *scratch, struct buf *out, struct err *e)
 {
     enum status status = ST_OK;
     bool pair = !spec->write_value_only;
@@ -126,15 +129,16 @@ enum status row_json(const struct output_spec *spec, struct slice key, struct sl
     return row_failed(status, e);
 }
 
-enum status row_raw(const struct output_spec *spec, struct slice key, struct slice value, struct buf *scratch,
-                    struct buf *out, struct err *e)
+enum status row_raw(const struct output_spec *spec, struct slice key, struct slice value,
+                    struct buf *scratch, struct buf *out, struct err *e)
 {
     struct slice s;
     (void)scratch;
     if (val_as_string(value, &s))
         return row_failed(buf_append_slice(out, s), e);
     if (!row_is_true(value) || spec->write_value_only)
-        return err_set(e, ST_SCRIPT, "raw output needs strings as values, got %s", val_kind_name(value));
+        return err_set(e, ST_SCRIPT, "raw output needs strings as values, got %s",
+                       val_kind_name(value));
     if (key.n == 0 || key.p[0] != KEY_STRING)
         return err_set(e, ST_SCRIPT, "raw output needs a string; the key stored alone is none");
     return row_failed(buf_append(out, key.p + 1, key.n - 1), e);

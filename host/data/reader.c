@@ -21,7 +21,8 @@ static enum status open_format(struct reader *r, struct err *e)
     case IN_LUA:
         break;
     }
-    return err_set(e, ST_SCRIPT, "%s: an input of format \"lua\" is read by its Lua reader", r->path);
+    return err_set(e, ST_SCRIPT, "%s: an input of format \"lua\" is read by its Lua reader",
+                   r->path);
 }
 
 enum status reader_open(const struct split_part *part, const struct input_spec *spec,
@@ -36,8 +37,9 @@ enum status reader_open(const struct split_part *part, const struct input_spec *
     r->to = part->to < part->size ? part->to : part->size;
     r->size = part->size;
     r->compressed = spec->format != IN_PAIRS && input_is_compressed(part->path);
-    enum status status = r->path ? open_format(r, e)
-                                 : err_memory(e, "the name of an input file", strlen(part->path) + 1);
+    enum status status = r->path
+                           ? open_format(r, e)
+                           : err_memory(e, "the name of an input file", strlen(part->path) + 1);
     if (status != ST_OK) {
         reader_close(r);
         return status;
@@ -76,7 +78,8 @@ void reader_close(struct reader *r)
 
 enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e)
 {
-    return lines_open(&r->lines, r->path, from, r->to, r->size, r->compressed, r->spec.max_record, e);
+    return lines_open(&r->lines, r->path, from, r->to, r->size, r->compressed, r->spec.max_record,
+                      e);
 }
 
 enum status reader_skip_bom(struct reader *r, struct err *e)
@@ -86,9 +89,11 @@ enum status reader_skip_bom(struct reader *r, struct err *e)
         return ST_OK;
     /* A damaged stream says so when its records are asked for. */
     enum status status = window_fill(w, 3, e);
-    if (status == ST_OK && w->end - w->start >= 3 && memcmp(w->p + w->start, "\xef\xbb\xbf", 3) == 0) {
+    if (status == ST_OK && w->end - w->start >= 3 &&
+        memcmp(w->p + w->start, "\xef\xbb\xbf", 3) == 0) {
         w->start += 3;
-        /* The first line still belongs to the part that has byte 0, also when it is cut within the mark. */
+        /* The first line still belongs to the part that has byte 0, also when it is cut within the
+         * mark. */
         if (r->lines.to > 0 && r->lines.to < 4)
             r->lines.to = 4;
     }
@@ -100,7 +105,8 @@ void reader_place(struct reader *r, struct record *rec, uint64_t offset, struct 
     *rec = (struct record){ .offset = offset, .number = r->number++, .raw = raw };
 }
 
-enum status reader_bad(const struct reader *r, const struct record *rec, enum status status, struct err *e)
+enum status reader_bad(const struct reader *r, const struct record *rec, enum status status,
+                       struct err *e)
 {
     err_at(e, r->path, (int64_t)rec->offset, (int64_t)rec->number);
     return status;

@@ -34,6 +34,7 @@ enum status reader_skip_bom(struct reader *r, struct err *e);
 /* Fills a record whose raw bytes are known: place and number (which is counted on); value empty. */
 void reader_place(struct reader *r, struct record *rec, uint64_t offset, struct slice raw);
 /* Adds the record's place to an error that is set. Returns `status`. */
-enum status reader_bad(const struct reader *r, const struct record *rec, enum status status, struct err *e);
+enum status reader_bad(const struct reader *r, const struct record *rec, enum status status,
+                       struct err *e);
 
 #endif

@@ -12,9 +12,9 @@ enum field_type { FIELD_STRING, FIELD_NUMBER, FIELD_INTEGER };
 
 /* One column, in the order of the map's keys. */
 struct column {
-    struct slice name;    /* in `names` of struct csv, encoded as a value: a map's key */
-    struct slice text;    /* the name itself */
-    size_t field;         /* its place in the row */
+    struct slice name; /* in `names` of struct csv, encoded as a value: a map's key */
+    struct slice text; /* the name itself */
+    size_t field;      /* its place in the row */
     enum field_type type;
 };
 
@@ -39,8 +39,8 @@ static void csv_close(struct reader *r)
 
 enum { NUMBER_TEXT = 512 };
 
-/* A decimal number: what Lua reads as one, less hexadecimal, infinities and NaN. Cut of blanks, NUL-terminated in
- * `out`; false when it is none. */
+/* A decimal number: what Lua reads as one, less hexadecimal, infinities and NaN. Cut of blanks,
+ * NUL-terminated in `out`; false when it is none. */
 static bool number_text(struct slice s, char out[NUMBER_TEXT])
 {
     while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
@@ -69,7 +69,8 @@ static bool put_integer(const char *text, struct buf *out, enum status *status)
 }
 
 /* False when the field is no number of its type. */
-static bool put_number(struct slice field, enum field_type type, struct buf *out, enum status *status)
+static bool put_number(struct slice field, enum field_type type, struct buf *out,
+                       enum status *status)
 {
     char text[NUMBER_TEXT], *end;
     if (!number_text(field, text))
@@ -83,7 +84,8 @@ static bool put_number(struct slice field, enum field_type type, struct buf *out
     return true;
 }
 
-static enum status put_field(const struct column *column, struct slice field, struct buf *out, struct err *e)
+static enum status put_field(const struct column *column, struct slice field, struct buf *out,
+                             struct err *e)
 {
     static const char *const names[] = { "a string", "a number", "an integer" };
     enum status status = ST_OK;
@@ -93,7 +95,8 @@ static enum status put_field(const struct column *column, struct slice field, st
         return status;
     return err_set(e, ST_BAD_RECORD, "column \"%.*s\" is not %s: \"%.*s\"",
                    (int)(column->text.n < 100 ? column->text.n : 100), (const char *)column->text.p,
-                   names[column->type], (int)(field.n < 100 ? field.n : 100), (const char *)field.p);
+                   names[column->type], (int)(field.n < 100 ? field.n : 100),
+                   (const char *)field.p);
 }
 
 static enum status put_map(const struct csv *c, struct buf *out, struct err *e)
@@ -135,8 +138,9 @@ static enum status make_value(struct reader *r, struct record *rec, struct err *
 
 /* --- a row's bytes --- */
 
-/* Leaves a row behind that is not well-formed: only its first line, so that one stray quote does not swallow the
- * lines that follow. The window stands at the row, and does not move before the next call. */
+/* Leaves a row behind that is not well-formed: only its first line, so that one stray quote does
+ * not swallow the lines that follow. The window stands at the row, and does not move before the
+ * next call. */
 static void pass_first_line(struct window *w, struct line *row)
 {
     const uint8_t *p = w->p + w->start, *lf = memchr(p, '\n', w->end - w->start);
@@ -145,15 +149,16 @@ static void pass_first_line(struct window *w, struct line *row)
     w->start += n + (lf != NULL);
 }
 
-/* Bytes in which a row with its line end has to be complete. What is said of a row that is not must not
- * depend on how much of the file happens to be in the window. */
+/* Bytes in which a row with its line end has to be complete. What is said of a row that is not must
+ * not depend on how much of the file happens to be in the window. */
 static size_t row_limit(const struct reader *r)
 {
     return (size_t)r->lines.max_record + 2;
 }
 
 /* The same for a row that is not complete within the limit. ST_BAD_RECORD, or an error. */
-static enum status unfinished_row(struct reader *r, struct line *row, const char *why, struct err *e)
+static enum status unfinished_row(struct reader *r, struct line *row, const char *why,
+                                  struct err *e)
 {
     struct window *w = &r->lines.w;
     size_t n = w->end - w->start, limit = row_limit(r);
@@ -186,7 +191,8 @@ static enum status take_in_row(struct reader *r, size_t *n, bool *ended, struct 
     }
 }
 
-/* The next row that may span lines. As lines_next; a row whose quote is not closed is a ST_BAD_RECORD. */
+/* The next row that may span lines. As lines_next; a row whose quote is not closed is a
+ * ST_BAD_RECORD. */
 static enum status next_multiline(struct reader *r, struct line *row, struct err *e)
 {
     struct csv *c = r->state;
@@ -232,7 +238,7 @@ static enum status next_row(struct reader *r, struct line *row, struct err *e)
 
 static enum status csv_next(struct reader *r, struct record *rec, struct err *e)
 {
-    struct line row;
+    struct line row = { 0, { NULL, 0 } };
     enum status status = next_row(r, &row, e);
     if (status != ST_OK && status != ST_BAD_RECORD)
         return status;
@@ -250,7 +256,8 @@ static int compare_columns(const void *a, const void *b)
     return slice_compare(x->text, y->text);
 }
 
-static enum status bad_header(const struct reader *r, struct err *e, const char *what, struct slice name)
+static enum status bad_header(const struct reader *r, struct err *e, const char *what,
+                              struct slice name)
 {
     enum status status = err_set(e, ST_CORRUPT, "%s: %s \"%.*s\"", r->path, what,
                                  (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
@@ -269,12 +276,13 @@ static enum status set_types(struct reader *r, struct err *e)
         if (val_skip(&at, &key) != ST_OK || val_skip(&at, &value) != ST_OK ||
             !val_as_string(key, &wanted.text) || !val_as_string(value, &type))
             return err_set(e, ST_CORRUPT, "%s: the types of its columns do not decode", r->path);
-        struct column *column = bsearch(&wanted, c->columns, c->count, sizeof wanted, compare_columns);
+        struct column *column =
+            bsearch(&wanted, c->columns, c->count, sizeof wanted, compare_columns);
         if (!column)
             return bad_header(r, e, "types names a column that is not in the header:", wanted.text);
-        column->type = slice_equal(type, slice_str("number"))    ? FIELD_NUMBER
-                       : slice_equal(type, slice_str("integer")) ? FIELD_INTEGER
-                                                                 : FIELD_STRING;
+        column->type = slice_equal(type, slice_str("number"))  ? FIELD_NUMBER
+                     : slice_equal(type, slice_str("integer")) ? FIELD_INTEGER
+                                                               : FIELD_STRING;
     }
     return ST_OK;
 }
@@ -297,8 +305,9 @@ static enum status set_columns(struct reader *r, size_t count, struct err *e)
     qsort(c->columns, count, sizeof *c->columns, compare_columns);
     for (size_t i = 1; i < count; i++)
         if (slice_equal(c->columns[i - 1].text, c->columns[i].text))
-            return bad_header(r, e, "two columns have the same name (give other names with columns = {…}):",
-                              c->columns[i].text);
+            return bad_header(
+                r, e, "two columns have the same name (give other names with columns = {…}):",
+                c->columns[i].text);
     return set_types(r, e);
 }
 
@@ -308,7 +317,8 @@ static enum status columns_of_spec(struct reader *r, struct err *e)
     struct val_cursor at;
     uint64_t n = val_array(r->spec.columns, &at);
     enum status status = buf_append_slice(&c->names, at.rest);
-    return status == ST_OK ? set_columns(r, (size_t)n, e) : err_memory(e, "the columns of a file", at.rest.n);
+    return status == ST_OK ? set_columns(r, (size_t)n, e)
+                           : err_memory(e, "the columns of a file", at.rest.n);
 }
 
 static enum status columns_of_row(struct reader *r, struct err *e)

@@ -22,8 +22,9 @@ static enum status fixed_next(struct reader *r, struct record *rec, struct err *
     if (n < size) {
         if (rec->raw.n > RECORD_HEAD)
             rec->raw.n = RECORD_HEAD;
-        return reader_bad(r, rec, err_set(e, ST_BAD_RECORD,
-                                          "the last record is short: %zu of %zu bytes", n, size), e);
+        return reader_bad(
+            r, rec,
+            err_set(e, ST_BAD_RECORD, "the last record is short: %zu of %zu bytes", n, size), e);
     }
     rec->is_raw = true;
     rec->value = rec->raw;
@@ -57,8 +58,10 @@ static enum status whole_next(struct reader *r, struct record *rec, struct err *
     w->start = w->end;
     if (n > max) {
         rec->raw.n = n < RECORD_HEAD ? n : RECORD_HEAD;
-        return reader_bad(r, rec, err_set(e, ST_BAD_RECORD,
-                                          "the file is longer than max_record (%" PRIu64 " bytes)", max), e);
+        return reader_bad(r, rec,
+                          err_set(e, ST_BAD_RECORD,
+                                  "the file is longer than max_record (%" PRIu64 " bytes)", max),
+                          e);
     }
     rec->is_raw = true;
     rec->value = rec->raw;

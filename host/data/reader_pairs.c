@@ -24,7 +24,8 @@ static void pairs_close(struct reader *r)
 static enum status next_pair(struct pairs *p, struct record *rec, struct err *e)
 {
     for (;;) {
-        enum status status = p->cursor ? run_cursor_next(p->cursor, &rec->key, &rec->value, e) : ST_END;
+        enum status status =
+            p->cursor ? run_cursor_next(p->cursor, &rec->key, &rec->value, e) : ST_END;
         if (status != ST_END)
             return status;
         if (p->segment == run_segments(p->run))
@@ -66,8 +67,9 @@ static enum status check_size(const struct reader *r, struct err *e)
         return err_sys(e, errno, "stat", r->path);
     if ((uint64_t)st.st_size == r->size)
         return ST_OK;
-    enum status status = err_set(e, ST_CORRUPT, "%s changed since the plan: it had %" PRIu64
-                                 " bytes and has %lld now", r->path, r->size, (long long)st.st_size);
+    enum status status = err_set(
+        e, ST_CORRUPT, "%s changed since the plan: it had %" PRIu64 " bytes and has %lld now",
+        r->path, r->size, (long long)st.st_size);
     err_at(e, r->path, -1, -1);
     return status;
 }

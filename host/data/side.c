@@ -58,7 +58,8 @@ static bool check_pairs(const struct side *s)
     for (uint64_t i = 0; i < s->count; i++) {
         if (s->order[i] != (uint64_t)(at - s->pairs) || !cut_pair(at, s->pairs_end, &key, &value))
             return false;
-        if (!key_decodes(key) || val_check(value) != ST_OK || (i > 0 && slice_compare(last, key) >= 0))
+        if (!key_decodes(key) || val_check(value) != ST_OK ||
+            (i > 0 && slice_compare(last, key) >= 0))
             return false;
         last = key;
         at = value.p + value.n;
@@ -84,7 +85,7 @@ static bool check_hashes(const struct side *s)
 static const char *check_frame(struct side *s)
 {
     const struct side_header *h = s->map;
-    if (s->size < sizeof *h || memcmp(h->magic, SIDE_MAGIC, sizeof h->magic) != 0)
+    if (!h || s->size < sizeof *h || memcmp(h->magic, SIDE_MAGIC, sizeof h->magic) != 0)
         return "it is no side file of lmr";
     uint64_t body = s->size - sizeof *h;
     uint64_t each = sizeof *s->order + sizeof *s->hashes;

@@ -55,7 +55,8 @@ static enum status cut_line(struct builder *b, struct slice line)
     enum status status = key_put_string(&b->key, slice_of(line.p, n), false);
     if (status != ST_OK)
         return status;
-    return tab ? val_put_string(&b->value, slice_of(tab + 1, line.n - n - 1)) : val_put_bool(&b->value, true);
+    return tab ? val_put_string(&b->value, slice_of(tab + 1, line.n - n - 1))
+               : val_put_bool(&b->value, true);
 }
 
 /* Rows without column names are arrays: their fields are named "1", "2" and so on. */
@@ -81,7 +82,8 @@ static enum status cut_fields(struct builder *b, struct slice row, struct err *e
 {
     struct slice field;
     if (!b->field)
-        return err_set(e, ST_USAGE, "a side file of records with fields needs the name of its key field");
+        return err_set(e, ST_USAGE,
+                       "a side file of records with fields needs the name of its key field");
     if (!val_get(row, b->field, &field) && !array_field(row, b->field, &field))
         return refuse(b, "no field", e);
     enum status status = value_to_key(field, &b->key, e);
@@ -93,7 +95,9 @@ static enum status cut_fields(struct builder *b, struct slice row, struct err *e
 static enum status cut_raw(struct builder *b, const struct record *rec, struct err *e)
 {
     if (b->field)
-        return err_set(e, ST_USAGE, "a side file of plain text has no field \"%.200s\": its key is what stands before the first TAB",
+        return err_set(e, ST_USAGE,
+                       "a side file of plain text has no field \"%.200s\": its key is what stands "
+                       "before the first TAB",
                        b->field);
     if (!rec->has_key)
         return cut_line(b, rec->value);
@@ -113,7 +117,8 @@ static enum status take_record(struct builder *b, const struct record *rec, stru
     return status == ST_MEMORY ? out_of_memory(e) : status;
 }
 
-static enum status read_part(struct builder *b, const struct split_part *part, const struct input_spec *spec, struct err *e)
+static enum status read_part(struct builder *b, const struct split_part *part,
+                             const struct input_spec *spec, struct err *e)
 {
     struct reader *reader = NULL;
     struct record rec;
@@ -148,7 +153,8 @@ static size_t sort_pairs(const struct builder *b, struct sorted *sorted)
     const struct entry *entries = (const struct entry *)(const void *)b->entries.p;
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = b->pairs.p + entries[i].offset;
-        sorted[i] = (struct sorted){ slice_of(p, entries[i].key_n), slice_of(p + entries[i].key_n, entries[i].value_n) };
+        sorted[i] = (struct sorted){ slice_of(p, entries[i].key_n),
+                                     slice_of(p + entries[i].key_n, entries[i].value_n) };
     }
     if (n > 1)
         qsort(sorted, n, sizeof *sorted, compare_sorted);
@@ -177,9 +183,10 @@ static enum status put_pair(struct buf *file, const struct sorted *pair)
     return status == ST_OK ? buf_append_slice(file, pair->value) : status;
 }
 
-/* Appends pairs, order and hashes after the header's room. `order` and `hashes` have `n` entries of room. */
-static enum status put_body(const struct sorted *sorted, size_t n, uint64_t *order, struct side_hash *hashes,
-                            struct buf *file, uint64_t *pair_bytes)
+/* Appends pairs, order and hashes after the header's room. `order` and `hashes` have `n` entries of
+ * room. */
+static enum status put_body(const struct sorted *sorted, size_t n, uint64_t *order,
+                            struct side_hash *hashes, struct buf *file, uint64_t *pair_bytes)
 {
     static const uint8_t zeros[8] = { 0 };
     enum status status = ST_OK;
@@ -216,7 +223,8 @@ static enum status put_file(const struct builder *b, struct buf *file, uint64_t 
     struct sorted *sorted = sys_malloc((n + 1) * sizeof *sorted);
     uint64_t *order = sys_malloc((n + 1) * sizeof *order);
     struct side_hash *hashes = sys_malloc((n + 1) * sizeof *hashes);
-    enum status status = sorted && order && hashes ? buf_reserve(file, sizeof(struct side_header)) : ST_MEMORY;
+    enum status status =
+        sorted && order && hashes ? buf_reserve(file, sizeof(struct side_header)) : ST_MEMORY;
     if (status == ST_OK) {
         file->n = sizeof(struct side_header);
         n = sort_pairs(b, sorted);
@@ -231,7 +239,8 @@ static enum status put_file(const struct builder *b, struct buf *file, uint64_t 
     return status;
 }
 
-static enum status write_index(const struct builder *b, const char *path, bool durable, uint64_t *records, struct err *e)
+static enum status write_index(const struct builder *b, const char *path, bool durable,
+                               uint64_t *records, struct err *e)
 {
     struct buf file = BUF_EMPTY;
     enum status status = put_file(b, &file, records);

@@ -1,7 +1,8 @@
 /* side_format.h: the file behind side.h; private to side*.c.
- *   header   SIDE_HEADER bytes: magic "lmrSID1\n", u64 pairs, u64 bytes of the pairs, u64 XXH3-64 of the bytes
+ *   header   64 bytes: magic "lmrSID1\n", u64 pairs, u64 bytes of the pairs, u64 XXH3-64 of the bytes
  *            after the header, 32 bytes of 0
- *   pairs    in key order: varint key length, varint value length, key, value; then zeros up to a multiple of 8
+ *   pairs    in key order: varint key length, varint value length, key, value; then zeros up to a
+ *            multiple of 8
  *   order    u64 a pair: its offset in the pairs, ascending
  *   hashes   (u64 XXH3-64 of the key, u64 number of the pair) a pair, ascending
  * All integers little-endian, as are the machines it is mapped on. */

@@ -14,8 +14,9 @@ enum { SOURCE_CHUNK = 256 * 1024 };
 struct source {
     int fd;
     char *path;
-    uint64_t size, start, position; /* of the file on disk: planned, first byte read, next to be read */
-    const struct decoder *decoder;  /* NULL: plain */
+    uint64_t size;            /* of the file on disk, as planned */
+    uint64_t start, position; /* in it: of the first byte read, of the next one to be read */
+    const struct decoder *decoder; /* NULL: plain */
     void *state;
     struct decode_io io;
     uint8_t *chunk;
@@ -53,8 +54,8 @@ bool input_is_compressed(const char *path)
 static enum status changed(const char *path, uint64_t planned, uint64_t now, struct err *e)
 {
     enum status status = err_set(e, ST_CORRUPT,
-                                 "%s changed since the plan: it had %" PRIu64 " bytes and has %" PRIu64
-                                 " now; run the job again from the start",
+                                 "%s changed since the plan: it had %" PRIu64
+                                 " bytes and has %" PRIu64 " now; run the job again from the start",
                                  path, planned, now);
     err_at(e, path, -1, -1);
     return status;
@@ -126,8 +127,9 @@ static enum status read_file(struct source *s, void *p, size_t n, size_t *got, s
 
 static enum status broken(const struct source *s, const char *how, const char *why, struct err *e)
 {
-    enum status status = err_set(e, ST_CORRUPT, "%s is %s: %s, after %" PRIu64 " uncompressed bytes",
-                                 s->path, how, why, s->produced);
+    enum status status =
+        err_set(e, ST_CORRUPT, "%s is %s: %s, after %" PRIu64 " uncompressed bytes", s->path, how,
+                why, s->produced);
     err_at(e, s->path, (int64_t)s->produced, -1);
     return status;
 }

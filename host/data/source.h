@@ -1,9 +1,9 @@
-/* source.h: the bytes of an input file as one stream, plain or decompressed. Private to the input half of
- * this room.
+/* source.h: the bytes of an input file as one stream, plain or decompressed. Private to the input
+ * half of this room.
  *
- * A source owns its descriptor. A plain file that ends before its planned size, and a compressed stream
- * that is cut or broken, give ST_CORRUPT; err.offset is the uncompressed offset reached. Whatever was
- * read before the damage has been delivered by then. */
+ * A source owns its descriptor. A plain file that ends before its planned size, and a compressed
+ * stream that is cut or broken, give ST_CORRUPT; err.offset is the uncompressed offset reached.
+ * Whatever was read before the damage has been delivered by then. */
 #ifndef LMR_DATA_SOURCE_H
 #define LMR_DATA_SOURCE_H
 
@@ -15,7 +15,8 @@ struct source;
  * plan"). A plain file starts at byte `from`; a compressed one always at its beginning. */
 enum status source_open(const char *path, uint64_t from, uint64_t size, bool compressed,
                         struct source **out, struct err *e);
-/* Up to `n` (> 0) bytes; *got is 0 only at the end. After an error every later call gives it again. */
+/* Up to `n` (> 0) bytes; *got is 0 only at the end. After an error every later call gives it
+ * again. */
 enum status source_read(struct source *s, void *p, size_t n, size_t *got, struct err *e);
 /* Bytes of the file on disk taken in so far. */
 uint64_t source_taken(const struct source *s);

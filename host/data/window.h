@@ -1,8 +1,9 @@
-/* window.h: a stretch of a source held in memory, moved forward by the readers; and lines in it. Private to
- * the input half of this room.
+/* window.h: a stretch of a source held in memory, moved forward by the readers; and lines in it.
+ * Private to the input half of this room.
  *
  * The bytes of a record are [p + start, …) of the window; nothing is copied but the beginning of a
- * record that crosses the end of the buffer. Slices into the window are valid until the next call. */
+ * record that crosses the end of the buffer. Slices into the window are valid until the next
+ * call. */
 #ifndef LMR_DATA_WINDOW_H
 #define LMR_DATA_WINDOW_H
 
@@ -15,7 +16,7 @@ struct window {
     struct source *source; /* owned */
     uint8_t *p;            /* owned */
     size_t cap, start, end;
-    uint64_t base;         /* offset of p[0] in the uncompressed file */
+    uint64_t base; /* offset of p[0] in the uncompressed file */
 };
 
 /* `size` of the file and whether it is compressed decide how much is read at once. */
@@ -28,13 +29,13 @@ static inline uint64_t window_offset(const struct window *w)
     return w->base + w->start;
 }
 
-/* Takes in more bytes behind `end`, keeping [start, end) (which may move). ST_OK when at least one came,
- * ST_END at the end of the source, or the source's error. */
+/* Takes in more bytes behind `end`, keeping [start, end) (which may move). ST_OK when at least one
+ * came, ST_END at the end of the source, or the source's error. */
 enum status window_more(struct window *w, struct err *e);
 /* Makes [start, …) at least `n` bytes, unless the source ends. ST_OK also at the end. */
 enum status window_fill(struct window *w, size_t n, struct err *e);
-/* Moves start behind the next LF, keeping nothing; stops early, at or behind `limit` (an offset), and at
- * the end of the source. */
+/* Moves start behind the next LF, keeping nothing; stops early, at or behind `limit` (an offset),
+ * and at the end of the source. */
 enum status window_skip_line(struct window *w, uint64_t limit, struct err *e);
 
 /* Lines of a window, LF or CRLF cut off. */
@@ -56,10 +57,12 @@ enum status lines_open(struct lines *l, const char *path, uint64_t from, uint64_
 void lines_close(struct lines *l);
 /* The same for a line that is not in the window as a whole; called by lines_next. */
 enum status lines_next_slow(struct lines *l, struct line *line, struct err *e);
-/* The line that starts at window_offset is too long: keeps its head in `line`, passes over it. ST_BAD_RECORD. */
+/* The line that starts at window_offset is too long: keeps its head in `line`, passes over it.
+ * ST_BAD_RECORD. */
 enum status lines_too_long(struct lines *l, struct line *line, struct err *e);
 
-/* ST_OK, ST_END, ST_BAD_RECORD (longer than max_record; line->bytes is its beginning), or an error. */
+/* ST_OK, ST_END, ST_BAD_RECORD (longer than max_record; line->bytes is its beginning), or an
+ * error. */
 static inline enum status lines_next(struct lines *l, struct line *line, struct err *e)
 {
     struct window *w = &l->w;

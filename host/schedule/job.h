@@ -1,52 +1,56 @@
 /* job.h: the schedule room's door: run one job from its options to committed output.
  *
- * job_run starts the driver: describe (in a worker), plan, journal, side indexes, sample, maps, reduces, further steps and rounds, publish. It
- * runs no user code itself. What a person sees is not its business: it reports to an observer, and returns an
- * outcome. The caller owns options and observer for the length of the call. */
+ * job_run starts the driver: describe (in a worker), plan, journal, side indexes, sample, maps,
+ * reduces, further steps and rounds, publish. It runs no user code itself. What a person sees is
+ * not its business: it reports to an observer, and returns an outcome. The caller owns options and
+ * observer for the length of the call. */
 #ifndef LMR_SCHEDULE_JOB_H
 #define LMR_SCHEDULE_JOB_H
 
 #include "base/bytes.h"
 
 struct run_options {
-    const char *job_path;       /* NULL: one-liner */
+    const char *job_path;               /* NULL: one-liner */
     const char *map_code, *reduce_code; /* one-liner (-m, -r); reduce_code may be NULL */
-    char *const *inputs;        /* names from the command line, in order; replace the job's input_files when there are any */
+    /* Names from the command line, in order; they replace the job's input_files when there are any. */
+    char *const *inputs;
     size_t input_count;
-    const char *output_dir;     /* -o; NULL: standard output */
-    const char *output_format;  /* --format for one-liners and standard output; NULL: the job's */
-    const char *input_format;   /* --input; NULL: the job's */
-    const char *profile;        /* NULL: production */
-    const char *const *set;     /* KEY=VALUE */
+    const char *output_dir;    /* -o; NULL: standard output */
+    const char *output_format; /* --format for one-liners and standard output; NULL: the job's */
+    const char *input_format;  /* --input; NULL: the job's */
+    const char *profile;       /* NULL: production */
+    const char *const *set;    /* KEY=VALUE */
     size_t set_count;
-    unsigned workers;           /* 0: sys_cores() */
-    int64_t reducers;           /* −1: the job's, else by size of the input */
+    unsigned workers;                 /* 0: sys_cores() */
+    int64_t reducers;                 /* −1: the job's, else by size of the input */
     uint64_t split_size, sort_buffer; /* 0: the job's, else the defaults */
     bool compress_runs, overwrite, dry_run, has_seed;
     uint64_t seed;
     const char *state_dir, *work_dir; /* NULL: from the environment (design §8) */
-    char *const *args;          /* after -- */
+    char *const *args;                /* after -- */
     size_t arg_count;
-    int stdout_fd;              /* where results go without -o (1) */
+    int stdout_fd; /* where results go without -o (1) */
 };
 
 enum { SPLIT_SIZE_DEFAULT = 32 << 20, SORT_BUFFER_DEFAULT = 64 << 20 };
 
 enum job_phase { JOB_PREPARE, JOB_INDEX, JOB_SAMPLE, JOB_MAP, JOB_REDUCE, JOB_PUBLISH, JOB_DONE };
 
-/* Where a job stands: for the progress line and the summary. Counts are of the whole job unless said otherwise. */
+/* Where a job stands: for the progress line and the summary. Counts are of the whole job unless
+ * said otherwise. */
 struct job_snapshot {
     enum job_phase phase;
-    unsigned step, steps, round;       /* current step from 1; round 0 without iteration */
+    unsigned step, steps, round; /* current step from 1; round 0 without iteration */
     uint64_t phase_tasks, phase_done, phase_running; /* of the current phase */
-    uint64_t phase_bytes, phase_bytes_done; /* with what running attempts have taken in: for rate and ETA */
+    /* With what running attempts have taken in: for rate and ETA. */
+    uint64_t phase_bytes, phase_bytes_done;
     uint64_t records_in, bytes_in;     /* committed and running map attempts */
     uint64_t records_out, bytes_out;   /* of parts */
     uint64_t pairs, run_bytes, spills; /* map side */
     uint64_t tasks, attempts, failures, retries; /* so far */
     uint64_t workers;
-    int64_t started;                   /* sys_now() */
-    const char *status;                /* newest mr.status text, or "" */
+    int64_t started;    /* sys_now() */
+    const char *status; /* newest mr.status text, or "" */
 };
 
 /* What --dry-run shows. Strings live until the callback returns. */
@@ -54,36 +58,44 @@ struct job_plan_view {
     const char *job_name;
     uint64_t files, bytes, splits, map_tasks, reduce_tasks, split_size, sort_buffer, seed;
     unsigned steps, workers;
-    uint64_t space_needed, space_free; /* bytes, for the runs */
+    uint64_t space_needed, space_free;   /* bytes, for the runs */
     uint64_t output_needed, output_free; /* bytes, for the parts (0: standard output) */
     const char *work_dir, *output_dir, *state_dir, *profile;
-    struct { const char *path; uint64_t size; uint64_t splits; } const *inputs;
+    struct {
+        const char *path;
+        uint64_t size;
+        uint64_t splits;
+    } const *inputs;
     size_t input_count;
 };
 
 struct job_summary {
     const char *job_id, *output_dir; /* "" for standard output */
     struct job_snapshot totals;
-    double wall_seconds, cpu_seconds;   /* driver and workers */
-    uint64_t peak_memory;               /* greatest of any one process, bytes */
-    struct slice counters;              /* encoded map { group = { name = n } }; empty when none */
-    const char *resume_command;         /* or NULL */
+    double wall_seconds, cpu_seconds; /* driver and workers */
+    uint64_t peak_memory;             /* greatest of any one process, bytes */
+    struct slice counters;            /* encoded map { group = { name = n } }; empty when none */
+    const char *resume_command;       /* or NULL */
 };
 
 /* All callbacks may be NULL. They are called from the driver's loop and must not block. */
 struct job_observer {
-    void (*plan)(void *context, const struct job_plan_view *view);       /* only with dry_run */
+    void (*plan)(void *context, const struct job_plan_view *view);        /* only with dry_run */
     void (*progress)(void *context, const struct job_snapshot *snapshot); /* some times a second */
-    void (*note)(void *context, const char *text);                        /* "map_3.0 failed (task_crash: …); trying again in 1 s" */
+    void (*note)(void *context,
+                 const char *text); /* "map_3.0 failed (task_crash: …); trying again in 1 s" */
     void (*warning)(void *context, const char *text);
-    void (*summary)(void *context, const struct job_summary *summary);    /* once, also for a failed job that was started */
+    void (*summary)(
+        void *context,
+        const struct job_summary *summary); /* once, also for a failed job that was started */
     void *context;
 };
 
 /* Runs the job; returns the exit code of design §8 and, when it is not 0, what to tell in `e`. */
 int job_run(const struct run_options *options, const struct job_observer *observer, struct err *e);
 
-/* The worker process: `lmr worker`, started by the driver with the socket on descriptor 3 and the position page's memfd on 4. Returns the exit code. */
+/* The worker process: `lmr worker`, started by the driver with the socket on descriptor 3 and the
+ * position page's memfd on 4. Returns the exit code. */
 int worker_main(void);
 
 #endif

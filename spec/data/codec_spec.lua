@@ -91,7 +91,8 @@ local function sample(count)
       list[#list + 1] = { s }
       list[#list + 1] = { s, 1 }
    end
-   for _, v in ipairs { n.null, true, false, {}, { {} }, { {}, {} }, { n.null }, { 1 }, { 1.0, 2 }, { "a", { "b" } } } do
+   for _, v in ipairs { n.null, true, false, {}, { {} }, { {}, {} }, { n.null }, { 1 }, { 1.0, 2 },
+      { "a", { "b" } } } do
       list[#list + 1] = v
    end
    while #list < count do
@@ -276,7 +277,8 @@ describe("values", function()
    end)
 
    it("with lying counts, lengths or depths are corrupt", function()
-      for _, hex in ipairs { "07ff01", "07ffffffffffffffffff01", "08ffffffffffffffff7f", "0605616263", "06", "04", "0480",
+      for _, hex in ipairs { "07ff01", "07ffffffffffffffffff01", "08ffffffffffffffff7f",
+         "0605616263", "06", "04", "0480",
          "0500", "00", "09", "30", "0702", "0801", "08010701", "0801070001", "0101", ("0701"):rep(101) .. "01" } do
          assert.are.equal("corrupt", probe { "unval " .. hex }[1], hex)
       end
@@ -345,7 +347,8 @@ describe("numbers as text", function()
    it("look like floats", function()
       assert.are.same({ "1.0", "-2.5", "0.0", "-0.0", "1e+20", "1e+15", "100000000000000.0", "0.0001", "1e-05", "inf",
          "-inf", "nan", "1234567.25", "9007199254740992.0" },
-         probe { "float 1", "float -2.5", "float 0", "float -0.0", "float 1e20", "float 1e15", "float 1e14", "float 1e-4",
-            "float 1e-5", "float inf", "float -inf", "float nan", "float 1234567.25", "float 9007199254740992" })
+         probe { "float 1", "float -2.5", "float 0", "float -0.0", "float 1e20", "float 1e15", "float 1e14",
+            "float 1e-4", "float 1e-5", "float inf", "float -inf", "float nan", "float 1234567.25",
+            "float 9007199254740992" })
    end)
 end)

@@ -94,7 +94,7 @@ describe("text records", function()
 
    it("that are far too long are passed over without being kept", function()
       local sh = "(echo a; head -c 300000000 /dev/zero | tr '\\0' x; echo; echo b) >huge; ulimit -v " ..
-         (h.sanitized and "unlimited" or "60000") .. "; " .. h.quote(h.tool("input_probe")) ..
+         (h.sanitized and "unlimited" or "120000") .. "; " .. h.quote(h.tool("input_probe")) ..
          " read '{\"max_record\":\"1M\"}' 0 end huge; rm huge"
       assert.are.equal("0\ta\nbad 2 1 65536: the record is longer than max_record (1048576 bytes)\n300000003\tb\n",
          h.sh(sh, { dir = dir }).out)
@@ -217,6 +217,15 @@ describe("a file that changed since the plan", function()
          assert.matches("^error data_corruption %-1 %-1: [^\n]*/file changed since the plan: it had 6 bytes and has 4",
             result.out)
       end
+   end)
+
+   it("while it is read is refused behind its last whole record", function()
+      local path = h.write(h.tmpdir(), "file", ("12345678\n"):rep(100000))
+      local out = probe({ "shrink", "text", "600003", path }).out
+      local _, lines = out:gsub("%d+\t12345678\n", "")
+      assert.are.equal(600003 // 9, lines)
+      assert.matches("\nerror data_corruption %-1 %-1: [^\n]*/file changed since the plan: it had 900000 bytes and " ..
+         "has 600003 now; run the job again from the start\n$", out)
    end)
 
    it("and is gone is an error that names it", function()

@@ -1,7 +1,9 @@
-/* Record readers on any bytes: whatever a file holds, a reader gives slices that can be read, offsets that rise,
- * and ends; and a file that can be cut gives the same records in two parts as in one.
+/* Record readers on any bytes: whatever a file holds, a reader gives slices that can be read,
+ * offsets that rise, and ends; and a file that can be cut gives the same records in two parts as in
+ * one.
  *
- * The first bytes choose the format, whether the file is compressed and how, and where it is cut. */
+ * The first bytes choose the format, whether the file is compressed and how, and where it is
+ * cut. */
 #include "base/sys.h"
 #include "data/input.h"
 #include "data/run.h"
@@ -21,7 +23,12 @@ static const struct input_spec specs[] = {
     { .format = IN_CSV, .separator = ',', .quote = '"', .header = true, .max_record = 200 },
     { .format = IN_CSV, .separator = ';', .quote = '\'', .max_record = 60 },
     { .format = IN_CSV, .separator = ',', .quote = '"', .multiline = true, .max_record = 30 },
-    { .format = IN_TSV, .separator = '\t', .quote = '"', .header = true, .multiline = true, .max_record = 500 },
+    { .format = IN_TSV,
+      .separator = '\t',
+      .quote = '"',
+      .header = true,
+      .multiline = true,
+      .max_record = 500 },
     { .format = IN_TSV, .separator = '\t', .max_record = 500 },
     { .format = IN_WHOLE, .max_record = 1000 },
     { .format = IN_FIXED, .record_size = 7, .max_record = 100 },
@@ -30,7 +37,8 @@ static const struct input_spec specs[] = {
 
 static const char *const endings[] = { "", "", "", ".gz", ".zst", ".lz4", ".bz2", ".xz" };
 
-/* A number that says what was read: of every byte of every record, in order, but not of how it was cut. */
+/* A number that says what was read: of every byte of every record, in order, but not of how it was
+ * cut. */
 struct digest {
     uint64_t sum, records;
 };
@@ -57,7 +65,8 @@ static void add_record(struct digest *d, const struct record *rec, enum status s
         CHECK(val_check(rec->value) == ST_OK);
 }
 
-static enum status read_part(const struct split_part *part, const struct input_spec *spec, struct digest *d)
+static enum status read_part(const struct split_part *part, const struct input_spec *spec,
+                             struct digest *d)
 {
     struct reader *r = NULL;
     struct record rec;
@@ -89,8 +98,8 @@ static bool is_cuttable(const struct input_spec *spec)
     return spec->format != IN_WHOLE && spec->format != IN_PAIRS && !spec->multiline;
 }
 
-static void check_cut(struct split_part part, const struct input_spec *spec, uint64_t at, enum status status,
-                      const struct digest *whole)
+static void check_cut(struct split_part part, const struct input_spec *spec, uint64_t at,
+                      enum status status, const struct digest *whole)
 {
     struct digest cut = { 0, 0 };
     uint64_t to = part.to;

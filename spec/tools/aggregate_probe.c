@@ -6,7 +6,8 @@
  *   weight            prints agg_weight
  *   partial           prints the partial in hex
  *   merge HEX         merges bytes; prints the status
- *   finish            merges the partials in order (or takes the state, when nothing was cut), prints the result
+ *   finish            merges the partials in order (or takes the state, when nothing was cut) and
+ *                     prints the result
  * Values are written as in notation.h. */
 #include "data/aggregate.h"
 

@@ -121,7 +121,8 @@ static void format_number(const char *command, const char *text)
 /* Commands whose argument is a value in the notation. */
 static bool value_command(const char *command, char *line)
 {
-    unsigned indent = strcmp(command, "text") == 0 ? (unsigned)atoi(notation_word(&line)) : 0;
+    unsigned indent =
+        strcmp(command, "text") == 0 ? (unsigned)strtoul(notation_word(&line), NULL, 10) : 0;
     struct buf value = BUF_EMPTY, out = BUF_EMPTY;
     struct err e;
     enum status status = ST_OK;
@@ -157,7 +158,7 @@ static bool value_command(const char *command, char *line)
 static bool bytes_command(const char *command, char *line)
 {
     bool numbered = strcmp(command, "group") == 0 || strcmp(command, "prefix") == 0;
-    unsigned n = numbered ? (unsigned)atoi(notation_word(&line)) : 0;
+    unsigned n = numbered ? (unsigned)strtoul(notation_word(&line), NULL, 10) : 0;
     char *word = notation_word(&line);
     struct buf in = BUF_EMPTY, out = BUF_EMPTY;
     struct err e;

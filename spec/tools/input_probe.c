@@ -3,17 +3,20 @@
  *   expand NAME…                 size TAB path, a file a line
  *   plan SPEC SIZE NAME…         a split a line: part "path from to", more parts behind ";"
  *   read SPEC FROM TO PATH       the records of one part
- *   each SPEC PATH…              the records of each file behind a line "== PATH"; goes on after an error
+ *   each SPEC PATH…              the records of each file behind a line "== PATH"; goes on after an
+ *                                error
  *   cat SPEC SIZE NAME…          the records of all splits, one after another
- *   cuts SPEC PATH               reads the file in two parts for every cut, and in splits of every size:
- *                                "same" when each gives the records of the file in one part
+ *   cuts SPEC PATH               reads the file in two parts for every cut, and in splits of every
+ *                                size: "same" when each gives the records of the file in one part
+ *   shrink SPEC SIZE PATH        the records of a file that is cut to SIZE once it is open
  *   spool PATH                   standard input into PATH; prints the bytes
- *   pairs PATH                   JSON arrays [key, value] on standard input, one a line, into a pair run; an empty
- *                                line begins a new segment
+ *   pairs PATH                   JSON arrays [key, value] on standard input, one a line, into a
+ *                                pair run; an empty line begins a new segment
  *   bench SPEC PATH              records, value bytes, seconds
  *
- * SPEC is JSON, or a format's name. A record is printed as "offset TAB value"; the value raw, or as JSON (of pairs:
- * key TAB value); a bad one as "bad offset number raw-length: message". An error ends with exit code 1. */
+ * SPEC is JSON, or a format's name. A record is printed as "offset TAB value"; the value raw, or as
+ * JSON (of pairs: key TAB value); a bad one as "bad offset number raw-length: message". An error
+ * ends with exit code 1. */
 #include "base/sys.h"
 #include "data/input.h"
 #include "data/json.h"
@@ -22,20 +25,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int fail(const struct err *e)
 {
     (void)fflush(stdout);
-    (void)printf("error %s %" PRId64 " %" PRId64 ": %s\n", status_type(e->status), e->offset, e->record,
-                 e->message);
+    (void)printf("error %s %" PRId64 " %" PRId64 ": %s\n", status_type(e->status), e->offset,
+                 e->record, e->message);
     return 1;
 }
 
-static enum status parse_spec(const char *text, struct arena *a, struct input_spec *spec, struct err *e)
+static enum status parse_spec(const char *text, struct arena *a, struct input_spec *spec,
+                              struct err *e)
 {
     struct buf value = BUF_EMPTY;
-    bool is_name = *text >= 'a' && *text <= 'z' && strcmp(text, "null") != 0 && strcmp(text, "true") != 0;
-    enum status status = is_name ? val_put_str(&value, text) : json_to_value(slice_str(text), &value, e);
+    bool is_name =
+        *text >= 'a' && *text <= 'z' && strcmp(text, "null") != 0 && strcmp(text, "true") != 0;
+    enum status status =
+        is_name ? val_put_str(&value, text) : json_to_value(slice_str(text), &value, e);
     if (status == ST_OK)
         status = input_spec_parse(buf_slice(&value), a, spec, e);
     buf_free(&value);
@@ -61,14 +68,11 @@ static enum status print_record(const struct record *rec, struct buf *out, struc
     return status == ST_OK ? buf_append_byte(out, '\n') : status;
 }
 
-static enum status read_part(const struct split_part *part, const struct input_spec *spec, struct buf *out,
-                             struct err *e)
+/* Prints all records and closes the reader. */
+static enum status read_all(struct reader *r, struct buf *out, struct err *e)
 {
-    struct reader *r;
     struct record rec;
-    enum status status = reader_open(part, spec, &r, e);
-    if (status != ST_OK)
-        return status;
+    enum status status;
     uint64_t before = 0;
     for (;;) {
         status = reader_next(r, &rec, e);
@@ -77,17 +81,23 @@ static enum status read_part(const struct split_part *part, const struct input_s
         if (status == ST_OK)
             status = print_record(&rec, out, e);
         else if (status == ST_BAD_RECORD)
-            status = buf_printf(out, "bad %" PRIu64 " %" PRIu64 " %zu: %s\n", rec.offset, rec.number, rec.raw.n,
-                                e->message);
+            status = buf_printf(out, "bad %" PRIu64 " %" PRIu64 " %zu: %s\n", rec.offset,
+                                rec.number, rec.raw.n, e->message);
         if (status != ST_OK)
             break;
     }
-    if (status == ST_END)
-        CHECK(reader_next(r, &rec, e) == ST_END);
-    else
+    if (status == ST_END || status == ST_CORRUPT)
         CHECK(reader_next(r, &rec, e) == status);
     reader_close(r);
     return status == ST_END ? ST_OK : status;
+}
+
+static enum status read_part(const struct split_part *part, const struct input_spec *spec,
+                             struct buf *out, struct err *e)
+{
+    struct reader *r;
+    enum status status = reader_open(part, spec, &r, e);
+    return status == ST_OK ? read_all(r, out, e) : status;
 }
 
 static void print_all(const struct buf *out)
@@ -123,7 +133,8 @@ static enum status make_plan(char **argv, int argc, struct arena *a, struct inpu
     enum status status = argc > 2 ? parse_spec(argv[0], a, spec, e) : err_set(e, ST_USAGE, "what?");
     if (status == ST_OK)
         status = find_files(argv + 2, argc - 2, a, &files, e);
-    return status == ST_OK ? splits_plan(&files, spec, strtoull(argv[1], NULL, 10), a, splits, e) : status;
+    return status == ST_OK ? splits_plan(&files, spec, strtoull(argv[1], NULL, 10), a, splits, e)
+                           : status;
 }
 
 static int run_plan(int argc, char **argv, struct arena *a, struct err *e)
@@ -145,8 +156,8 @@ static int run_plan(int argc, char **argv, struct arena *a, struct err *e)
     return 0;
 }
 
-static enum status read_splits(const struct splits *splits, const struct input_spec *spec, struct buf *out,
-                               struct err *e)
+static enum status read_splits(const struct splits *splits, const struct input_spec *spec,
+                               struct buf *out, struct err *e)
 {
     enum status status = ST_OK;
     for (size_t i = 0; i < splits->count; i++)
@@ -173,7 +184,8 @@ static int run_read(int argc, char **argv, struct arena *a, struct err *e)
     struct input_spec spec;
     struct input_files files = { NULL, 0 };
     struct buf out = BUF_EMPTY;
-    enum status status = argc == 4 ? parse_spec(argv[0], a, &spec, e) : err_set(e, ST_USAGE, "what?");
+    enum status status =
+        argc == 4 ? parse_spec(argv[0], a, &spec, e) : err_set(e, ST_USAGE, "what?");
     if (status == ST_OK)
         status = find_files(argv + 3, 1, a, &files, e);
     if (status == ST_OK) {
@@ -212,6 +224,30 @@ static int run_each(int argc, char **argv, struct arena *a, struct err *e)
     return 0;
 }
 
+static int run_shrink(int argc, char **argv, struct arena *a, struct err *e)
+{
+    struct input_spec spec;
+    struct input_files files = { NULL, 0 };
+    struct reader *r = NULL;
+    struct buf out = BUF_EMPTY;
+    enum status status =
+        argc == 3 ? parse_spec(argv[0], a, &spec, e) : err_set(e, ST_USAGE, "what?");
+    if (status == ST_OK)
+        status = find_files(argv + 2, 1, a, &files, e);
+    if (status == ST_OK) {
+        uint64_t size = files.files[0].size;
+        struct split_part part = { argv[2], 0, size, size, 0 };
+        status = reader_open(&part, &spec, &r, e);
+    }
+    if (status == ST_OK) {
+        CHECK(truncate(argv[2], (off_t)strtoull(argv[1], NULL, 10)) == 0);
+        status = read_all(r, &out, e);
+    }
+    print_all(&out);
+    buf_free(&out);
+    return status == ST_OK ? 0 : fail(e);
+}
+
 /* Numbers of bad records are counted a part, so they are left out of what is compared. */
 static void drop_numbers(struct buf *out)
 {
@@ -246,7 +282,8 @@ static int run_cuts(int argc, char **argv, struct arena *a, struct err *e)
     struct input_spec spec;
     struct input_files files = { NULL, 0 };
     struct buf want = BUF_EMPTY, got = BUF_EMPTY;
-    enum status status = argc == 2 ? parse_spec(argv[0], a, &spec, e) : err_set(e, ST_USAGE, "what?");
+    enum status status =
+        argc == 2 ? parse_spec(argv[0], a, &spec, e) : err_set(e, ST_USAGE, "what?");
     if (status == ST_OK)
         status = find_files(argv + 1, 1, a, &files, e);
     uint64_t size = status == ST_OK ? files.files[0].size : 0;
@@ -256,7 +293,8 @@ static int run_cuts(int argc, char **argv, struct arena *a, struct err *e)
     drop_numbers(&want);
     int bad = 0;
     for (uint64_t cut = 0; status == ST_OK && !bad && cut <= size; cut++) {
-        struct split_part first = { argv[1], 0, cut, size, 0 }, second = { argv[1], cut, size, size, 0 };
+        struct split_part first = { argv[1], 0, cut, size, 0 },
+                          second = { argv[1], cut, size, size, 0 };
         got.n = 0;
         status = read_part(&first, &spec, &got, e);
         if (status == ST_OK)
@@ -337,7 +375,8 @@ static int run_bench(int argc, char **argv, struct arena *a, struct err *e)
 {
     struct input_spec spec;
     struct input_files files = { NULL, 0 };
-    if (argc != 2 || parse_spec(argv[0], a, &spec, e) != ST_OK || find_files(argv + 1, 1, a, &files, e) != ST_OK)
+    if (argc != 2 || parse_spec(argv[0], a, &spec, e) != ST_OK ||
+        find_files(argv + 1, 1, a, &files, e) != ST_OK)
         return fail(e);
     struct split_part part = { argv[1], 0, files.files[0].size, files.files[0].size, 0 };
     struct reader *r;
@@ -361,9 +400,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv, struct arena *a, struct err *e);
 } commands[] = {
-    { "expand", run_expand }, { "plan", run_plan },   { "cat", run_cat },     { "read", run_read },
-    { "each", run_each },     { "cuts", run_cuts },   { "spool", run_spool }, { "pairs", run_pairs },
-    { "bench", run_bench },
+    { "expand", run_expand }, { "plan", run_plan },   { "cat", run_cat },
+    { "read", run_read },     { "each", run_each },   { "cuts", run_cuts },
+    { "spool", run_spool },   { "pairs", run_pairs }, { "bench", run_bench },
+    { "shrink", run_shrink },
 };
 
 int main(int argc, char **argv)
@@ -377,6 +417,8 @@ int main(int argc, char **argv)
             code = commands[i].run(argc - 2, argv + 2, &a, &e);
     arena_free(&a);
     if (code == 2)
-        (void)fprintf(stderr, "usage: input_probe expand|plan|each|cat|read|cuts|spool|pairs|bench …\n");
+        (void)fprintf(
+            stderr,
+            "usage: input_probe expand|plan|each|cat|read|cuts|shrink|spool|pairs|bench …\n");
     return code;
 }

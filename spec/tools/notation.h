@@ -2,7 +2,7 @@
  *   n t f            null, true, false
  *   i-12             an integer        d0x1.8p+1  a float (any form strtod reads)
  *   s6162            a string, its bytes in hex
- *   [ … ]            an array          { key value … }  a map, keys in the order they are to be written */
+ *   [ … ]            an array          { key value … }  a map, keys in the order they are written in */
 #ifndef LMR_SPEC_NOTATION_H
 #define LMR_SPEC_NOTATION_H
 
@@ -22,7 +22,8 @@ static inline int hex_digit(char c)
 static inline void notation_unhex(const char *text, struct buf *out)
 {
     for (; hex_digit(text[0]) >= 0 && hex_digit(text[1]) >= 0; text += 2)
-        CHECK(buf_append_byte(out, (uint8_t)(hex_digit(text[0]) * 16 + hex_digit(text[1]))) == ST_OK);
+        CHECK(buf_append_byte(out, (uint8_t)(hex_digit(text[0]) * 16 + hex_digit(text[1]))) ==
+              ST_OK);
 }
 
 static inline void notation_hex(struct slice s)

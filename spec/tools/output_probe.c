@@ -1,14 +1,17 @@
-/* output_probe: one command a line on standard input; paths hold no blanks. Values as in notation.h.
+/* output_probe: one command a line on standard input; no blanks in paths. Values as in notation.h.
  *   spec DESCRIPTION             parses an output's description: "ok SUFFIX", or why not
  *   open PATH DESCRIPTION        opens a part
  *   pair KEY VALUE               writes a pair; says nothing, or why not
  *   fill N                       writes N pairs "key-I", I
  *   pad N BYTES                  writes N pairs of a key of BYTES letters, alone
+ *   stream N STEP                writes the same N bytes for any STEP, as values of STEP bytes each
  *   close                        "RECORDS BYTES RAW CHECKSUM"
  *   abandon
+ *   hash PATH                    XXH3-64 of a file
  *   textkey VALUE · textval VALUE   as the text format prints it
  *   pairs PATH                   the pairs of a pair run
- *   side PATH INDEX KEY SPEC     builds a side file of one input file; KEY "-": none; "RECORDS", or why not
+ *   side PATH INDEX KEY SPEC     builds a side file of one input file; KEY "-": none; "RECORDS", or
+ *                                why not
  *   map INDEX                    opens it: "COUNT", or why not
  *   lookup VALUE                 in the one open: the value, or "none"
  *   entries                      all its pairs */
@@ -21,6 +24,7 @@
 
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 struct probe {
     struct output_spec spec;
@@ -90,6 +94,7 @@ static void fill(struct probe *p, char *line)
     struct err e;
     long n = strtol(line, NULL, 10);
     err_clear(&e);
+    CHECK(buf_reserve(&key, 64) == ST_OK && key.p);
     for (long i = 0; i < n; i++) {
         char name[32];
         int length = snprintf(name, sizeof name, "key-%ld", i);
@@ -116,13 +121,42 @@ static void pad(struct probe *p, char *line)
     buf_free(&key);
 }
 
+static void stream(struct probe *p, char *line)
+{
+    long left = strtol(line, &line, 10), step = strtol(line, NULL, 10);
+    struct buf value = BUF_EMPTY, bytes = BUF_EMPTY;
+    uint8_t key = KEY_TRUE;
+    uint32_t state = 1;
+    struct err e;
+    for (; left > 0; left -= step) {
+        bytes.n = value.n = 0;
+        for (long i = 0; i < step && i < left; i++) {
+            state = state * 1664525 + 1013904223;
+            CHECK(buf_append_byte(&bytes, (uint8_t)('a' + (state >> 24) % 23)) == ST_OK);
+        }
+        CHECK(val_put_string(&value, buf_slice(&bytes)) == ST_OK);
+        CHECK(output_pair(p->output, slice_of(&key, 1), buf_slice(&value), &e) == ST_OK);
+    }
+    buf_free(&bytes);
+    buf_free(&value);
+}
+
+static void hash(const char *path)
+{
+    struct buf bytes = BUF_EMPTY;
+    CHECK(sys_read_file(path, SIZE_MAX / 2, &bytes, NULL) == ST_OK);
+    printf("%016" PRIx64 "\n", (uint64_t)XXH3_64bits(bytes.p, bytes.n));
+    buf_free(&bytes);
+}
+
 static void close_output(struct probe *p)
 {
     struct output_stats stats;
     struct err e;
     err_clear(&e);
     if (report(output_close(p->output, true, &stats, &e), &e) == ST_OK)
-        printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %016" PRIx64 "\n", stats.records, stats.bytes, stats.raw_bytes, stats.checksum);
+        printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %016" PRIx64 "\n", stats.records, stats.bytes,
+               stats.raw_bytes, stats.checksum);
     p->output = NULL;
 }
 
@@ -169,7 +203,8 @@ static void pairs(const char *path)
     run_close(run);
 }
 
-static enum status build(const char *path, const char *index, const char *key, struct slice description, struct err *e)
+static enum status build(const char *path, const char *index, const char *key,
+                         struct slice description, struct err *e)
 {
     struct arena a = ARENA_EMPTY;
     struct input_spec spec_of_input;
@@ -191,10 +226,12 @@ static void side(char *line)
 {
     struct buf description = BUF_EMPTY;
     struct err e;
-    const char *path = notation_word(&line), *index = notation_word(&line), *key = notation_word(&line);
+    const char *path = notation_word(&line), *index = notation_word(&line),
+               *key = notation_word(&line);
     err_clear(&e);
     notation_value(&line, &description);
-    (void)report(build(path, index, strcmp(key, "-") == 0 ? NULL : key, buf_slice(&description), &e), &e);
+    (void)report(
+        build(path, index, strcmp(key, "-") == 0 ? NULL : key, buf_slice(&description), &e), &e);
     buf_free(&description);
 }
 
@@ -260,6 +297,10 @@ static void run_command(struct probe *p, const char *command, char *line)
         fill(p, line);
     else if (strcmp(command, "pad") == 0)
         pad(p, line);
+    else if (strcmp(command, "stream") == 0)
+        stream(p, line);
+    else if (strcmp(command, "hash") == 0)
+        hash(notation_word(&line));
     else if (strcmp(command, "close") == 0)
         close_output(p);
     else if (strcmp(command, "abandon") == 0) {

@@ -1,0 +1,345 @@
+#include "recover/journal.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+static const char schema[] =
+    "PRAGMA user_version = 1;"
+    /* What the job is and how it stands: id, name, lmr, created, state (running, publishing,
+       complete, failed, stopped), … */
+    "CREATE TABLE job (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    /* A step, or a round of one (round 0: no iteration): its frozen plan. boundaries: encoded keys
+       of a total order. */
+    "CREATE TABLE step (step INTEGER, round INTEGER, maps INTEGER, reduces INTEGER, boundaries "
+    "BLOB, PRIMARY KEY (step, round)) WITHOUT ROWID;"
+    /* What each map task reads: bytes first … last of a file that had `size` bytes when the job was
+       planned. */
+    "CREATE TABLE split (step INTEGER, round INTEGER, task TEXT, part INTEGER, path TEXT, first "
+    "INTEGER, last INTEGER, size INTEGER);"
+    /* A row here is the commit of a task: its winning attempt. */
+    "CREATE TABLE task (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, PRIMARY KEY "
+    "(step, round, task)) WITHOUT ROWID;"
+    /* Every attempt that has ended. Times are nanoseconds since 1970. result: encoded, of one that
+       committed. */
+    "CREATE TABLE attempt (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, worker "
+    "INTEGER, started INTEGER, ended INTEGER,"
+    " outcome TEXT, message TEXT, traceback TEXT, file TEXT, \"offset\" INTEGER, record INTEGER, "
+    "\"key\" TEXT, verdict TEXT, rule TEXT, result BLOB);"
+    /* Files of winning attempts. kind: run, part, side (mr.output), index (of a side file). */
+    "CREATE TABLE file (step INTEGER, round INTEGER, task TEXT, kind TEXT, path TEXT, name TEXT, "
+    "records INTEGER, bytes INTEGER, checksum TEXT);"
+    "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);"
+    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT);";
+
+enum statement {
+    PUT_JOB,
+    PUT_STEP,
+    PUT_SPLIT,
+    PUT_TASK,
+    PUT_ATTEMPT,
+    PUT_FILE,
+    PUT_COUNTER,
+    PUT_EVENT,
+    BEGIN,
+    COMMIT,
+    STATEMENTS
+};
+
+static const char *const statements[STATEMENTS] = {
+    [PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?, ?)",
+    [PUT_STEP] = "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?)",
+    [PUT_SPLIT] = "INSERT INTO split VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_TASK] = "INSERT INTO task VALUES (?, ?, ?, ?)",
+    [PUT_ATTEMPT] =
+        "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_FILE] = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_COUNTER] = "INSERT INTO counter VALUES (?, ?, ?, ?, ?)",
+    [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
+    [BEGIN] = "BEGIN",
+    [COMMIT] = "COMMIT",
+};
+
+struct journal {
+    sqlite3 *db;
+    sqlite3_stmt *prepared[STATEMENTS];
+    bool open;          /* a transaction */
+    struct err failure; /* ST_OK: none */
+    char *path;
+};
+
+/* --- running statements; the first failure stays --- */
+
+static void fail(struct journal *j)
+{
+    if (j->failure.status != ST_OK)
+        return;
+    int code = sqlite3_errcode(j->db);
+    int os_error = sqlite3_system_errno(j->db);
+    bool full = code == SQLITE_FULL ||
+                (code == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT));
+    (void)err_set(&j->failure, full ? ST_DISK_FULL : ST_CRASH, "cannot write the journal %s: %s",
+                  j->path, sqlite3_errmsg(j->db));
+    err_at(&j->failure, j->path, -1, -1);
+}
+
+static sqlite3_stmt *statement(struct journal *j, enum statement which)
+{
+    if (j->failure.status != ST_OK)
+        return NULL;
+    sqlite3_stmt **s = &j->prepared[which];
+    if (!*s && sqlite3_prepare_v3(j->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, s,
+                                  NULL) != SQLITE_OK)
+        fail(j);
+    return *s;
+}
+
+static void run(struct journal *j, sqlite3_stmt *s)
+{
+    if (sqlite3_step(s) != SQLITE_DONE)
+        fail(j);
+    (void)sqlite3_reset(s);
+    (void)sqlite3_clear_bindings(s);
+}
+
+/* The statement, inside a transaction; NULL when the journal has failed. */
+static sqlite3_stmt *begin(struct journal *j, enum statement which)
+{
+    if (!j->open) {
+        sqlite3_stmt *s = statement(j, BEGIN);
+        if (!s)
+            return NULL;
+        run(j, s);
+        j->open = true;
+    }
+    return statement(j, which);
+}
+
+static void bind_text(sqlite3_stmt *s, int i, const char *text)
+{
+    (void)sqlite3_bind_text(s, i, text, -1, SQLITE_STATIC); /* NULL text binds NULL */
+}
+
+static void bind_slice(sqlite3_stmt *s, int i, struct slice v, bool blob)
+{
+    if (!blob)
+        (void)sqlite3_bind_text64(s, i, (const char *)v.p, v.n, SQLITE_STATIC, SQLITE_UTF8);
+    else if (v.n > 0)
+        (void)sqlite3_bind_blob64(s, i, v.p, v.n, SQLITE_STATIC);
+}
+
+static void bind_place(sqlite3_stmt *s, const struct journal_place *place)
+{
+    (void)sqlite3_bind_int64(s, 1, place->step);
+    (void)sqlite3_bind_int64(s, 2, place->round);
+    bind_text(s, 3, place->task);
+}
+
+/* --- rows --- */
+
+void journal_job(struct journal *j, const char *key, const char *value)
+{
+    sqlite3_stmt *s = begin(j, PUT_JOB);
+    if (!s)
+        return;
+    bind_text(s, 1, key);
+    bind_text(s, 2, value);
+    run(j, s);
+}
+
+void journal_job_blob(struct journal *j, const char *key, struct slice value)
+{
+    sqlite3_stmt *s = begin(j, PUT_JOB);
+    if (!s)
+        return;
+    bind_text(s, 1, key);
+    bind_slice(s, 2, value, true);
+    run(j, s);
+}
+
+void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t maps, uint32_t reduces,
+                  struct slice boundaries)
+{
+    sqlite3_stmt *s = begin(j, PUT_STEP);
+    if (!s)
+        return;
+    (void)sqlite3_bind_int64(s, 1, step);
+    (void)sqlite3_bind_int64(s, 2, round);
+    (void)sqlite3_bind_int64(s, 3, maps);
+    (void)sqlite3_bind_int64(s, 4, reduces);
+    bind_slice(s, 5, boundaries, true);
+    run(j, s);
+}
+
+void journal_split(struct journal *j, const struct journal_place *place, uint32_t part,
+                   const char *path, uint64_t from, uint64_t to, uint64_t size)
+{
+    sqlite3_stmt *s = begin(j, PUT_SPLIT);
+    if (!s)
+        return;
+    bind_place(s, place);
+    (void)sqlite3_bind_int64(s, 4, part);
+    bind_text(s, 5, path);
+    (void)sqlite3_bind_int64(s, 6, (int64_t)from);
+    (void)sqlite3_bind_int64(s, 7, (int64_t)to);
+    (void)sqlite3_bind_int64(s, 8, (int64_t)size);
+    run(j, s);
+}
+
+static void bind_failure(sqlite3_stmt *s, const struct err *err)
+{
+    bind_text(s, 8, err->type);
+    bind_text(s, 9, err->message);
+    bind_text(s, 10, err->traceback[0] ? err->traceback : NULL);
+    bind_text(s, 11, err->file[0] ? err->file : NULL);
+    if (err->offset >= 0)
+        (void)sqlite3_bind_int64(s, 12, err->offset);
+    if (err->record >= 0)
+        (void)sqlite3_bind_int64(s, 13, err->record);
+    bind_text(s, 14, err->key[0] ? err->key : NULL);
+}
+
+void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
+{
+    sqlite3_stmt *s = begin(j, PUT_ATTEMPT);
+    if (!s)
+        return;
+    bind_place(s, &attempt->place);
+    (void)sqlite3_bind_int64(s, 4, attempt->attempt);
+    (void)sqlite3_bind_int64(s, 5, attempt->worker);
+    (void)sqlite3_bind_int64(s, 6, attempt->started);
+    (void)sqlite3_bind_int64(s, 7, attempt->ended);
+    if (attempt->err)
+        bind_failure(s, attempt->err);
+    else
+        bind_text(s, 8, "committed");
+    bind_text(s, 15, attempt->verdict);
+    bind_text(s, 16, attempt->rule);
+    bind_slice(s, 17, attempt->result, true);
+    run(j, s);
+}
+
+void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt)
+{
+    sqlite3_stmt *s = begin(j, PUT_TASK);
+    if (!s)
+        return;
+    bind_place(s, place);
+    (void)sqlite3_bind_int64(s, 4, attempt);
+    run(j, s);
+}
+
+void journal_file(struct journal *j, const struct journal_file *file)
+{
+    sqlite3_stmt *s = begin(j, PUT_FILE);
+    if (!s)
+        return;
+    bind_place(s, &file->place);
+    bind_text(s, 4, file->kind);
+    bind_text(s, 5, file->path);
+    bind_text(s, 6, file->name);
+    (void)sqlite3_bind_int64(s, 7, (int64_t)file->records);
+    (void)sqlite3_bind_int64(s, 8, (int64_t)file->bytes);
+    bind_text(s, 9, file->checksum);
+    run(j, s);
+}
+
+void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,
+                     struct slice name, bool is_float, int64_t i, double f)
+{
+    sqlite3_stmt *s = begin(j, PUT_COUNTER);
+    if (!s)
+        return;
+    (void)sqlite3_bind_int64(s, 1, step);
+    (void)sqlite3_bind_int64(s, 2, round);
+    bind_slice(s, 3, group, false);
+    bind_slice(s, 4, name, false);
+    if (is_float)
+        (void)sqlite3_bind_double(s, 5, f);
+    else
+        (void)sqlite3_bind_int64(s, 5, i);
+    run(j, s);
+}
+
+void journal_event(struct journal *j, const char *kind, const char *text)
+{
+    sqlite3_stmt *s = begin(j, PUT_EVENT);
+    if (!s)
+        return;
+    (void)sqlite3_bind_int64(s, 1, sys_wall_clock());
+    bind_text(s, 2, kind);
+    bind_text(s, 3, text);
+    run(j, s);
+}
+
+/* --- open, flush, close --- */
+
+enum status journal_flush(struct journal *j, struct err *e)
+{
+    if (j->open && j->failure.status == ST_OK) {
+        sqlite3_stmt *s = statement(j, COMMIT);
+        if (s)
+            run(j, s);
+        j->open = false;
+    }
+    if (j->failure.status != ST_OK && e)
+        *e = j->failure;
+    return j->failure.status;
+}
+
+static void execute(struct journal *j, const char *sql)
+{
+    if (j->failure.status == ST_OK && sqlite3_exec(j->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail(j);
+}
+
+/* The empty database is written without waiting for the disk: nothing is lost with it, and the
+ * first durable commit comes with journal_flush. From then on every commit waits (FULL) or is
+ * ordered (NORMAL). */
+static void set_up(struct journal *j, bool durable)
+{
+    execute(j, "PRAGMA synchronous = OFF");
+    execute(j, "PRAGMA journal_mode = WAL");
+    execute(j, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    execute(j, "BEGIN");
+    j->open = j->failure.status == ST_OK;
+    execute(j, schema);
+}
+
+enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e)
+{
+    struct journal *j = sys_calloc(1, sizeof *j);
+    if (!j || !(j->path = sys_strdup(path))) {
+        sys_free(j);
+        return err_memory(e, "the journal", sizeof *j);
+    }
+    err_clear(&j->failure);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path, &j->db, flags, NULL) != SQLITE_OK)
+        fail(j);
+    set_up(j, durable);
+    enum status st = j->failure.status;
+    if (st != ST_OK) {
+        if (e)
+            *e = j->failure;
+        (void)journal_close(j, NULL);
+        return st;
+    }
+    *out = j;
+    return ST_OK;
+}
+
+enum status journal_close(struct journal *j, struct err *e)
+{
+    if (!j)
+        return ST_OK;
+    enum status st = journal_flush(j, e);
+    for (int i = 0; i < STATEMENTS; i++)
+        (void)sqlite3_finalize(j->prepared[i]);
+    (void)sqlite3_close(j->db);
+    sys_free(j->path);
+    sys_free(j);
+    return st;
+}

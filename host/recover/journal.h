@@ -1,0 +1,72 @@
+/* journal.h: what a job has done, in one SQLite file in the job's folder.
+ *
+ * The driver is the only writer; readers open the file read-only. Writes collect in one transaction
+ * that journal_flush ends: once a loop turn, before any effect of the turn is released. The row of
+ * `task` that names the winning attempt is the commit of that task: only files of winning attempts
+ * are ever read. WAL; synchronous=FULL when durable, else NORMAL.
+ *
+ * A failed write is remembered and given by the next journal_flush: the functions between return
+ * nothing. A full disk is ST_DISK_FULL, anything else ST_CRASH; the message names the file.
+ *
+ * Tables (schema version 1, in journal.c): job, step, split, task, attempt, file, counter, event.
+ */
+#ifndef LMR_RECOVER_JOURNAL_H
+#define LMR_RECOVER_JOURNAL_H
+
+#include "base/bytes.h"
+
+struct journal;
+
+/* Where a row belongs. round is 0 without iteration. */
+struct journal_place {
+    uint32_t step, round;
+    const char *task; /* "map_0" */
+};
+
+struct journal_attempt {
+    struct journal_place place;
+    uint32_t attempt;
+    long worker;            /* pid */
+    int64_t started, ended; /* sys_wall_clock */
+    const struct err *err;  /* NULL: it committed */
+    const char *verdict;    /* "retry", "fail" or NULL */
+    const char *rule;       /* that gave the verdict, or NULL */
+    struct slice result;    /* of one that committed */
+};
+
+struct journal_file {
+    struct journal_place place;
+    const char *kind; /* "run", "part", "side" (mr.output), "index" */
+    const char *path;
+    const char *name; /* published name, or "" */
+    uint64_t records, bytes;
+    const char *checksum;
+};
+
+/* Creates the journal of a new job; `path` must not exist. */
+enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e);
+/* A row of `job`: state, output_dir, plan_hash, … Replaces an earlier one of the same key. */
+void journal_job(struct journal *j, const char *key, const char *value);
+void journal_job_blob(struct journal *j, const char *key, struct slice value);
+/* A step (or round) begins: its plan. `boundaries` is the encoded array of a total order, or empty.
+ */
+void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t maps, uint32_t reduces,
+                  struct slice boundaries);
+/* Part number `part` of what a map task reads. */
+void journal_split(struct journal *j, const struct journal_place *place, uint32_t part,
+                   const char *path, uint64_t from, uint64_t to, uint64_t size);
+void journal_attempt(struct journal *j, const struct journal_attempt *attempt);
+/* The commit of a task. */
+void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt);
+void journal_file(struct journal *j, const struct journal_file *file);
+/* A counter's final value in a step or round; an integer, else a float. */
+void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,
+                     struct slice name, bool is_float, int64_t i, double f);
+void journal_event(struct journal *j, const char *kind, const char *text);
+/* Ends the open transaction; ST_OK when there is none. After a failure the journal takes no more.
+ */
+enum status journal_flush(struct journal *j, struct err *e);
+/* Flushes and closes; NULL is accepted. */
+enum status journal_close(struct journal *j, struct err *e);
+
+#endif

@@ -1,0 +1,54 @@
+/* description.h: what a job says of itself (script/attempt.h: DESCRIPTION), read once into plain
+ * fields. Everything borrows from the encoded description, which it owns together with an arena. */
+#ifndef LMR_SCHEDULE_DESCRIPTION_H
+#define LMR_SCHEDULE_DESCRIPTION_H
+
+#include "base/arena.h"
+#include "data/codec.h"
+#include "recover/verdict.h"
+#include "schedule/core.h"
+
+struct described_input {
+    const char *path;
+    struct slice spec, tag; /* encoded; empty: none of its own */
+};
+
+struct described_side {
+    const char *name, *path, *key; /* key: NULL when there is none */
+    struct slice spec;             /* encoded; empty: none */
+};
+
+struct described_step {
+    bool has_reduce, has_combine, total_order, iterates, has_stop_when, reread;
+    int64_t reducers; /* −1: by size of the input */
+    uint32_t group_by, max_rounds;
+};
+
+struct description {
+    struct buf encoded;
+    struct arena arena;
+    const char *job_name; /* as the job gave it */
+    struct described_input *inputs;
+    size_t input_count;
+    struct described_side *sides;
+    size_t side_count;
+    struct described_step *steps;
+    uint32_t step_count;
+    struct slice default_input, output; /* encoded; empty: none */
+    uint64_t split_size, sort_buffer;   /* 0: not said */
+    bool has_seed, durable;
+    uint64_t seed;
+    struct slice profile; /* encoded */
+    uint64_t profile_hash;
+    uint64_t memory_limit; /* bytes, 0: none */
+    struct core_limits limits;
+    double task_timeout_seconds;
+    struct retry_limits retry;
+};
+
+/* Reads the result of a describe attempt. `d` is empty or zeroed before. ST_CORRUPT when fields are
+ * missing. */
+enum status description_read(struct description *d, struct slice encoded, struct err *e);
+void description_free(struct description *d);
+
+#endif

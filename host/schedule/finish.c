@@ -1,0 +1,308 @@
+/* finish.c: publishing, and what is left behind. */
+#include "schedule/driver.h"
+
+#include "base/size.h"
+#include "base/sys.h"
+#include "data/output.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { NAME_MAX_BYTES = 256 };
+
+/* Set by the handler that stands while results are copied to standard output. */
+static volatile sig_atomic_t stop_signal;
+
+/* --- names of published files --- */
+
+static enum status job_suffix(const struct driver *d, char out[16], struct err *e)
+{
+    struct buf value = BUF_EMPTY;
+    struct output_spec spec = { .format = OUT_TEXT };
+    struct slice description = d->job.output.n > 0 ? d->job.output
+                                                   : slice_of("\1", 1); /* VAL_NULL: text */
+    enum status st = ST_OK;
+    if (d->options->output_format) {
+        st = val_put_str(&value, d->options->output_format);
+        description = buf_slice(&value);
+    }
+    if (st == ST_OK)
+        st = output_spec_parse(description, &spec, e);
+    (void)snprintf(out, 16, "%s", st == ST_OK ? output_suffix(&spec) : "");
+    output_spec_free(&spec);
+    buf_free(&value);
+    return st;
+}
+
+static enum status set_name(struct kept_file *f, const char *name, size_t number,
+                            const char *suffix)
+{
+    f->name.n = 0;
+    enum status st = buf_printf(&f->name, "%s-%05zu%s", name, number, suffix);
+    return st == ST_OK ? buf_terminate(&f->name) : st;
+}
+
+static enum status name_files(struct driver *d, struct err *e)
+{
+    char suffix[16], name[NAME_MAX_BYTES];
+    enum status st = job_suffix(d, suffix, e);
+    for (size_t i = 0; i < d->parts.count && st == ST_OK; i++)
+        st = set_name(&d->parts.files[i], "part", i, suffix);
+    for (size_t i = 0; i < d->outputs.count && st == ST_OK; i++) {
+        struct kept_file *f = &d->outputs.files[i];
+        (void)snprintf(name, sizeof name, "%s", (const char *)f->name.p);
+        st = set_name(f, name, f->number, suffix);
+    }
+    return st;
+}
+
+static struct publish_file *list_files(struct driver *d, bool with_outputs, size_t *count)
+{
+    const struct kept_files *lists[] = { &d->parts, &d->outputs };
+    struct publish_file *files = arena_alloc(&d->arena, (d->parts.count + d->outputs.count + 1) *
+                                                            sizeof *files);
+    *count = 0;
+    for (size_t l = 0; files && l < (with_outputs ? 2u : 1u); l++)
+        for (size_t i = 0; i < lists[l]->count; i++) {
+            const struct kept_file *f = &lists[l]->files[i];
+            files[(*count)++] = (struct publish_file){ (const char *)f->path.p,
+                                                       (const char *)f->name.p, f->records,
+                                                       f->bytes, f->checksum };
+        }
+    return files;
+}
+
+/* --- to a directory --- */
+
+static enum status write_output(struct driver *d, const struct publish_file *files, size_t count,
+                                struct err *e)
+{
+    struct buf counters = BUF_EMPTY, text = BUF_EMPTY;
+    enum status st = counters_put(&d->counters, &counters);
+    struct publish_manifest manifest = {
+        .job_id = d->place.job_id,
+        .job_name = d->job.job_name,
+        .lmr_version = LMR_VERSION,
+        .profile = d->options->profile ? d->options->profile : "production",
+        .finished = sys_wall_clock(),
+        .records_in = d->totals.records_in,
+        .bytes_in = d->totals.bytes_in,
+        .plan_hash = d->plan_hash,
+        .profile_hash = d->job.profile_hash,
+        .files = files,
+        .file_count = count,
+        .counters = buf_slice(&counters),
+    };
+    if (st == ST_OK)
+        st = publish_manifest(&manifest, &text, e);
+    struct publish publish = {
+        .output_dir = d->place.output_dir,
+        .stage_dir = d->place.stage_dir,
+        .job_id = d->place.job_id,
+        .files = files,
+        .file_count = count,
+        .manifest = buf_slice(&text),
+        .replaces = d->place.replaces,
+        .durable = d->job.durable,
+    };
+    if (st == ST_OK)
+        st = publish_commit(&publish, e);
+    buf_free(&counters);
+    buf_free(&text);
+    return st;
+}
+
+/* --- to standard output --- */
+
+static void on_stop(int number)
+{
+    stop_signal = number;
+}
+
+/* The loop does not turn while a slow reader takes the result, so signals need a handler of their
+ * own: one that ends a blocked write. */
+static enum status stream_output(struct driver *d, const struct publish_file *files, size_t count,
+                                 struct err *e)
+{
+    struct sigaction action = { .sa_handler = on_stop }, old_int, old_term;
+    stop_signal = 0;
+    (void)sigaction(SIGINT, &action, &old_int);
+    (void)sigaction(SIGTERM, &action, &old_term);
+    enum status st = publish_stream(files, count, d->options->stdout_fd, &stop_signal, e);
+    (void)sigaction(SIGINT, &old_int, NULL);
+    (void)sigaction(SIGTERM, &old_term, NULL);
+    if (stop_signal)
+        d->stop_signal = stop_signal;
+    return st == ST_INTERRUPTED && e->os_error == EPIPE ? ST_OK : st; /* who reads has had enough */
+}
+
+/* --- publishing --- */
+
+static enum status publish(struct driver *d, struct err *e)
+{
+    size_t count = 0;
+    enum status st = name_files(d, e);
+    if (st != ST_OK)
+        return st;
+    bool to_directory = d->place.output_dir != NULL;
+    struct publish_file *files = list_files(d, to_directory, &count);
+    if (!files)
+        return err_memory(e, "the list of parts", d->parts.count * sizeof *files);
+    if (!to_directory && d->outputs.count > 0)
+        report_warning(
+            d,
+            "files of mr.output are written with -o DIR only; %s and %zu more of them are left out",
+            (const char *)d->outputs.files[0].name.p, d->outputs.count - 1);
+    journal_job(d->journal, "state", "publishing");
+    st = journal_flush(d->journal, e);
+    if (st == ST_OK)
+        st = to_directory ? write_output(d, files, count, e) : stream_output(d, files, count, e);
+    if (st != ST_OK)
+        return st;
+    journal_job(d->journal, "state", "complete");
+    return journal_flush(d->journal, e);
+}
+
+void finish_publish(struct driver *d)
+{
+    struct err e;
+    d->at = AT_PUBLISH;
+    d->phase = JOB_PUBLISH;
+    d->totals.phase_tasks = d->totals.phase_done = 0;
+    report_progress(d);
+    pool_dismiss(d->pool); /* the workers leave while we publish */
+    enum status st = publish(d, &e);
+    if (st != ST_OK) {
+        driver_fail(d, &e, d->stop_signal ? 128 + d->stop_signal : 1);
+        return;
+    }
+    d->at = AT_END;
+    d->phase = JOB_DONE;
+    driver_end(d, 0);
+}
+
+/* --- attempts that did not win --- */
+
+static void remove_by_prefix(const char *dir, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    DIR *d = opendir(dir);
+    struct buf path = BUF_EMPTY;
+    const struct dirent *entry;
+    while (d && (entry = readdir(d))) {
+        if (strncmp(entry->d_name, prefix, n) != 0 || isdigit((unsigned char)entry->d_name[n]))
+            continue;
+        path.n = 0;
+        if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK &&
+            buf_terminate(&path) == ST_OK)
+            (void)sys_unlink((const char *)path.p, NULL);
+    }
+    if (d)
+        (void)closedir(d);
+    buf_free(&path);
+}
+
+void finish_attempt_files(struct driver *d, const struct work *w, uint32_t attempt)
+{
+    char name[ATTEMPT_NAME_MAX];
+    if (!d->place.job_dir)
+        return;
+    (void)attempt_file_name(d, w, attempt, name);
+    remove_by_prefix(d->place.stage_dir, name);
+    if (d->place.work_dir != d->place.stage_dir)
+        remove_by_prefix(d->place.work_dir, name);
+}
+
+/* --- the end --- */
+
+/* What a full disk needs, in words that can be followed. Asked before anything is removed. */
+static void advise_on_space(struct driver *d)
+{
+    enum { LEAST = 1 << 20 };
+    char need[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
+    const char *where = d->failure.file[0] ? d->failure.file : d->place.work_dir;
+    size_t n = strlen(d->failure.message);
+    uint64_t space = 0;
+    (void)sys_free_space(where, &space, NULL);
+    (void)snprintf(
+        d->failure.message + n, sizeof d->failure.message - n,
+        "; the job may need %s in all and the disk has %s free: free that much there, or use "
+        "another disk (--work-dir for runs, -o for the result, --state-dir for the journal)",
+        size_format(plan_space(d) + plan_output_space(d) + LEAST, need), size_format(space, there));
+}
+
+static bool has_committed(const struct driver *d)
+{
+    return d->at >= AT_RUN && d->at < AT_END &&
+           d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
+}
+
+static void close_failed(struct driver *d)
+{
+    const char *state = d->stop_signal ? "stopped" : "failed";
+    if (d->failure.status == ST_DISK_FULL)
+        advise_on_space(d);
+    if (!has_committed(d))
+        (void)place_remove_temporary(&d->place, false, NULL);
+    else
+        report_note(d, "committed work is kept in %s%s%s; remove it when you do not need it",
+                    d->place.work_dir, d->place.work_dir != d->place.stage_dir ? " and " : "",
+                    d->place.work_dir != d->place.stage_dir ? d->place.stage_dir : "");
+    if (d->journal) {
+        journal_job(d->journal, "state", state);
+        journal_job(d->journal, "message", d->failure.message);
+    }
+}
+
+/* A journal that never took a row belongs to a job that never was. */
+static void close_journal(struct driver *d)
+{
+    struct err e;
+    enum status st = journal_close(d->journal, &e);
+    d->journal = NULL;
+    if (st == ST_OK)
+        return;
+    if (d->at < AT_RUN)
+        place_remove_all(&d->place);
+    else if (d->exit_code == 0 && d->observer->warning)
+        d->observer->warning(d->observer->context, e.message);
+}
+
+void finish_cleanup(struct driver *d)
+{
+    struct err e;
+    if (!d->place.job_dir)
+        return;
+    if (d->at == AT_END && d->exit_code == 0) {
+        if (place_remove_temporary(&d->place, true, &e) != ST_OK)
+            report_warning(d, "temporary files are left: %s", e.message);
+    } else {
+        close_failed(d);
+    }
+    close_journal(d);
+    if (d->start_failed)
+        place_remove_all(&d->place);
+}
+
+void finish_summary(struct driver *d)
+{
+    struct buf counters = BUF_EMPTY;
+    struct job_summary summary = { .job_id = d->place.job_id,
+                                   .output_dir = d->place.output_dir ? d->options->output_dir
+                                                                     : "" };
+    if (!d->place.job_dir || !d->observer->summary)
+        return;
+    report_snapshot(d, &summary.totals);
+    summary.wall_seconds = (double)(sys_now() - d->started) / 1e9;
+    summary.cpu_seconds = (double)(sys_cpu_time() + sys_children_cpu_time()) / 1e9;
+    uint64_t own = (uint64_t)sys_peak_memory(), workers = pool_peak_memory();
+    summary.peak_memory = own > workers ? own : workers;
+    if (d->counters.count > 0 && counters_put(&d->counters, &counters) == ST_OK)
+        summary.counters = buf_slice(&counters);
+    d->observer->summary(d->observer->context, &summary);
+    buf_free(&counters);
+}

@@ -1,0 +1,41 @@
+/* place.h: where a job keeps things.
+ *
+ *   job folder    STATE_DIR/JOBID: the journal (journal.db). JOBID is NAME-N, N the first number
+ * that was free. stage folder  parts before they are published: OUT/.lmr-JOBID, or JOB_FOLDER/parts
+ * when results go to standard output work folder   runs, typed pairs between steps, indexes,
+ * spooled input: WORK_DIR/JOBID, else the stage folder, else JOB_FOLDER/work
+ *
+ * All paths are absolute. Start zeroed; place_free accepts that. */
+#ifndef LMR_SCHEDULE_PLACE_H
+#define LMR_SCHEDULE_PLACE_H
+
+#include "base/arena.h"
+#include "schedule/job.h"
+
+struct place {
+    struct arena arena;
+    const char *state_dir;  /* parent of the job folder */
+    const char *work_base;  /* parent of the work folder, or NULL: beside the output */
+    const char *output_dir; /* NULL: standard output */
+    const char *job_id, *job_dir, *stage_dir, *work_dir; /* NULL before place_make */
+    bool output_made; /* the output directory did not exist before */
+    bool replaces;    /* it holds an earlier result that is to be replaced at publishing */
+};
+
+/* Works out the folders from options and environment; makes nothing. Refuses an output directory
+ * that is not free (ST_USAGE). */
+enum status place_plan(struct place *p, const struct run_options *options, struct err *e);
+/* Makes the folders. ST_USAGE when one cannot be made or written; nothing is left then. */
+enum status place_make(struct place *p, const char *job_name, struct err *e);
+/* "DIR/NAME" in the arena; NULL when memory is out. */
+const char *place_join(struct place *p, const char *dir, const char *name);
+/* Removes stage and work folders, and an output directory that was made for nothing. Failures are
+ * told in a warning by the caller: the first one is returned. */
+enum status place_remove_temporary(struct place *p, bool keep_output, struct err *e);
+/* Removes the job folder too: for a job that never started. */
+void place_remove_all(struct place *p);
+/* True when the filesystem of `path` is reached over a network. */
+bool place_is_remote(const char *path);
+void place_free(struct place *p);
+
+#endif

@@ -1,0 +1,301 @@
+/* result.c: what committed attempts brought: totals, files, counters. */
+#include "schedule/driver.h"
+
+#include "base/sys.h"
+#include "data/output.h"
+
+#include <stdio.h>
+
+/* --- files that outlive their round --- */
+
+enum status kept_add(struct kept_files *k, const char *path, struct slice name,
+                     struct slice description)
+{
+    if (k->count == k->capacity) {
+        size_t capacity = k->capacity ? 2 * k->capacity : 16;
+        struct kept_file *files = sys_realloc(k->files, capacity * sizeof *files);
+        if (!files)
+            return ST_MEMORY;
+        k->files = files;
+        k->capacity = capacity;
+    }
+    struct kept_file *f = &k->files[k->count];
+    *f = (struct kept_file){ .path = BUF_EMPTY, .name = BUF_EMPTY };
+    f->records = (uint64_t)val_get_int(description, "records", 0);
+    f->bytes = (uint64_t)val_get_int(description, "bytes", 0);
+    (void)val_get_cstr(description, "checksum", f->checksum, sizeof f->checksum);
+    k->count++;
+    bool fits = buf_append_str(&f->path, path) == ST_OK && buf_terminate(&f->path) == ST_OK &&
+                buf_append_slice(&f->name, name) == ST_OK && buf_terminate(&f->name) == ST_OK;
+    return fits ? ST_OK : ST_MEMORY;
+}
+
+void kept_free(struct kept_files *k)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        buf_free(&k->files[i].path);
+        buf_free(&k->files[i].name);
+    }
+    sys_free(k->files);
+    *k = (struct kept_files){ NULL, 0, 0 };
+}
+
+void kept_unlink(const struct kept_files *k)
+{
+    for (size_t i = 0; i < k->count; i++)
+        (void)sys_unlink((const char *)k->files[i].path.p, NULL);
+}
+
+/* --- warnings --- */
+
+static bool seen(const struct kept_files *k, struct slice text)
+{
+    for (size_t i = 0; i < k->count; i++)
+        if (slice_equal(buf_slice(&k->files[i].name), text))
+            return true;
+    return false;
+}
+
+void result_warnings(struct driver *d, struct slice map)
+{
+    enum { WARNINGS_MAX = 100 };
+    struct slice list, element, text;
+    struct val_cursor c;
+    if (!val_get(map, "warnings", &list))
+        return;
+    uint64_t n = val_array(list, &c);
+    for (uint64_t i = 0; i < n && val_skip(&c, &element) == ST_OK; i++) {
+        if (!val_as_string(element, &text) || d->seen_warnings.count >= WARNINGS_MAX ||
+            seen(&d->seen_warnings, text))
+            continue;
+        if (kept_add(&d->seen_warnings, "", text, slice_of(NULL, 0)) == ST_OK)
+            report_warning(d, "%.*s", (int)(text.n < INT32_MAX ? text.n : INT32_MAX),
+                           (const char *)text.p);
+    }
+}
+
+/* --- totals --- */
+
+static uint64_t number(struct slice map, const char *name)
+{
+    int64_t v = val_get_int(map, name, 0);
+    return v > 0 ? (uint64_t)v : 0;
+}
+
+static void add_map(struct driver *d, const struct work *w, struct slice result)
+{
+    struct job_snapshot *t = &d->totals;
+    struct slice run;
+    t->records_in += number(result, "records_in");
+    t->bytes_in += number(result, "bytes_in");
+    t->pairs += number(result, "pairs_out");
+    t->spills += number(result, "spills");
+    if (val_get(result, "run", &run))
+        t->run_bytes += number(run, "bytes");
+    t->phase_bytes_done += d->plan.splits.splits[w->index].bytes;
+}
+
+void result_commit(struct driver *d, struct work *w)
+{
+    struct slice result = buf_slice(&w->result), part;
+    d->totals.phase_done++;
+    if (w->kind == WORK_MAP)
+        add_map(d, w, result);
+    else
+        d->totals.phase_bytes_done += number(result, "bytes_in");
+    if (val_get(result, "part", &part) && (d->plan.is_last || w->kind == WORK_FORMAT)) {
+        d->totals.records_out += number(part, "records");
+        d->totals.bytes_out += number(part, "bytes");
+    }
+    result_warnings(d, result);
+}
+
+/* --- the journal's rows of a commit --- */
+
+static void journal_one(struct driver *d, const struct journal_place *place, const char *kind,
+                        const char *path, const char *name, struct slice description)
+{
+    char checksum[24];
+    (void)val_get_cstr(description, "checksum", checksum, sizeof checksum);
+    uint64_t records = number(description, "records");
+    struct journal_file row = {
+        .place = *place,
+        .kind = kind,
+        .path = path,
+        .name = name,
+        .records = records ? records : number(description, "pairs"),
+        .bytes = number(description, "bytes"),
+        .checksum = checksum,
+    };
+    journal_file(d->journal, &row);
+}
+
+typedef enum status (*take_output)(struct driver *d, void *context, const char *path,
+                                   const char *name, struct slice description);
+
+/* Calls `take` for each mr.output file of a result. The path follows from the name: what a worker
+ * says of paths is not believed. */
+static enum status each_output(struct driver *d, const struct work *w, take_output take,
+                               void *context)
+{
+    struct slice list, element, name;
+    struct val_cursor c;
+    struct buf path = BUF_EMPTY;
+    enum status st = ST_OK;
+    if (!val_get(buf_slice(&w->result), "side_outputs", &list))
+        return ST_OK;
+    uint64_t n = val_array(list, &c);
+    for (uint64_t i = 0; i < n && st == ST_OK && val_skip(&c, &element) == ST_OK; i++) {
+        if (!val_get_string(element, "name", &name) || name.n == 0 || memchr(name.p, '/', name.n) ||
+            memchr(name.p, 0, name.n))
+            continue;
+        st = attempt_path(d, w, w->winner, d->place.stage_dir, "-", &path);
+        size_t prefix = path.n;
+        if (st == ST_OK)
+            st = buf_append_slice(&path, name);
+        if (st == ST_OK)
+            st = buf_terminate(&path);
+        if (st == ST_OK)
+            st = take(d, context, (const char *)path.p, (const char *)path.p + prefix, element);
+    }
+    buf_free(&path);
+    return st;
+}
+
+static enum status journal_output(struct driver *d, void *context, const char *path,
+                                  const char *name, struct slice description)
+{
+    const struct journal_place *place = context;
+    journal_one(d, place, "side", path, name, description);
+    return ST_OK;
+}
+
+void result_journal(struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
+    struct slice result = buf_slice(&w->result), file;
+    struct buf path = BUF_EMPTY;
+    journal_commit(d->journal, &place, w->winner);
+    struct journal_attempt row = {
+        .place = place,
+        .attempt = w->winner,
+        .worker = w->worker,
+        .started = w->started,
+        .ended = sys_wall_clock(),
+        .result = result,
+    };
+    journal_attempt(d->journal, &row);
+    if (val_get(result, "run", &file) &&
+        attempt_path(d, w, w->winner, d->place.work_dir, ".run", &path) == ST_OK)
+        journal_one(d, &place, "run", (const char *)path.p, "", file);
+    if (val_get(result, "part", &file) &&
+        attempt_path(d, w, w->winner, part_dir(d), ".part", &path) == ST_OK)
+        journal_one(d, &place, "part", (const char *)path.p, "", file);
+    (void)each_output(d, w, journal_output, &place);
+    buf_free(&path);
+}
+
+/* --- the end of a round --- */
+
+/* mr.output files are numbered per name, in the order of the tasks they come from. */
+static enum status keep_output(struct driver *d, void *context, const char *path, const char *name,
+                               struct slice description)
+{
+    struct kept_files *k = &d->outputs;
+    (void)context;
+    enum status st = kept_add(k, path, slice_str(name), description);
+    for (size_t i = k->count - 1; st == ST_OK && i-- > 0;) {
+        if (!slice_equal(buf_slice(&k->files[i].name), slice_str(name)))
+            continue;
+        k->files[k->count - 1].number = k->files[i].number + 1;
+        break;
+    }
+    return st;
+}
+
+/* Is this a task whose file is the round's output: a reduce, a map of a map-only round, a format
+ * task? */
+static bool writes_part(const struct driver *d, const struct work *w)
+{
+    return w->kind == WORK_REDUCE || w->kind == WORK_FORMAT ||
+           (w->kind == WORK_MAP && d->plan.partitions == 0);
+}
+
+static enum status keep_part(struct driver *d, const struct work *w, struct kept_files *files)
+{
+    struct slice part = slice_of(NULL, 0);
+    struct buf path = BUF_EMPTY;
+    (void)val_get(buf_slice(&w->result), "part", &part);
+    enum status st = attempt_path(d, w, w->winner, part_dir(d), ".part", &path);
+    if (st == ST_OK)
+        st = kept_add(files, (const char *)path.p, slice_of(NULL, 0), part);
+    buf_free(&path);
+    return st;
+}
+
+static void journal_counters(struct driver *d)
+{
+    for (size_t i = 0; i < d->round_counters.count; i++) {
+        const struct counter *c = &d->round_counters.items[i];
+        journal_counter(d->journal, d->step + 1, d->round, counter_group(c), counter_name(c),
+                        c->is_float, c->i, c->f);
+    }
+}
+
+/* Sums in task order, so that float counters do not depend on who came first. */
+static enum status sum_counters(struct driver *d)
+{
+    struct slice counters;
+    enum status st = ST_OK;
+    d->previous.n = 0;
+    if (d->round > 1)
+        st = counters_put(&d->round_counters, &d->previous);
+    counters_free(&d->round_counters);
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
+        if (!val_get(buf_slice(&d->work[i].result), "counters", &counters))
+            continue;
+        st = counters_add(&d->round_counters, counters);
+        if (st == ST_OK)
+            st = counters_add(&d->counters, counters);
+    }
+    journal_counters(d);
+    return st;
+}
+
+static void remove_runs(struct driver *d)
+{
+    struct buf path = BUF_EMPTY;
+    for (uint32_t i = 0; i < d->maps && d->plan.partitions > 0; i++)
+        if (attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path) ==
+            ST_OK)
+            (void)sys_unlink((const char *)path.p, NULL);
+    buf_free(&path);
+}
+
+enum status result_round(struct driver *d, struct err *e)
+{
+    struct kept_files old = d->pairs;
+    bool is_output = d->plan.is_last || d->at == AT_FORMAT;
+    enum status st = ST_OK;
+    d->pairs = (struct kept_files){ NULL, 0, 0 };
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
+        if (writes_part(d, &d->work[i]))
+            st = keep_part(d, &d->work[i], is_output ? &d->parts : &d->pairs);
+        if (st == ST_OK)
+            st = each_output(d, &d->work[i], keep_output, NULL);
+    }
+    if (st == ST_OK && d->at == AT_RUN)
+        st = sum_counters(d);
+    if (st == ST_OK && d->at == AT_RUN)
+        st = journal_flush(d->journal, e);
+    else if (st != ST_OK)
+        (void)err_memory(e, "the results of a round", d->work_count);
+    if (st == ST_OK) { /* the journal has what follows from them */
+        kept_unlink(&old);
+        if (d->at == AT_RUN)
+            remove_runs(d);
+    }
+    kept_free(&old);
+    return st;
+}

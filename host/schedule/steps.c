@@ -1,0 +1,424 @@
+/* steps.c: what comes next when the core's tasks are done.
+ *
+ * describe → (spool) → for each step, for each round: prepare (side indexes, the round before as an
+ * index, sample), run (maps, reduces), stop test → (format) → publish. */
+#include "schedule/driver.h"
+
+#include "base/size.h"
+#include "base/sys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void begin_round(struct driver *d);
+
+/* Runs what may fail; the failure ends the job. */
+static bool holds(struct driver *d, enum status st, const struct err *e)
+{
+    if (st != ST_OK)
+        driver_fail(d, e, 0);
+    return st == ST_OK;
+}
+
+static const struct described_step *step_of(const struct driver *d)
+{
+    return &d->job.steps[d->step];
+}
+
+static void load(struct driver *d, enum driver_at at, enum job_phase phase,
+                 const struct work_group *groups, uint32_t count, bool staged)
+{
+    d->at = at;
+    d->phase = phase;
+    d->totals.phase_done = d->totals.phase_bytes_done = d->totals.phase_bytes = 0;
+    d->totals.phase_tasks = groups[0].count;
+    driver_load(d, groups, count, staged);
+}
+
+void steps_start(struct driver *d)
+{
+    load(d, AT_DESCRIBE, JOB_PREPARE, &(struct work_group){ WORK_DESCRIBE, 1 }, 1, true);
+}
+
+/* --- running --- */
+
+static void warn_of_space(struct driver *d)
+{
+    char needed[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
+    uint64_t need = plan_space(d), space = 0;
+    if (sys_free_space(d->place.work_dir, &space, NULL) == ST_OK && need > space)
+        report_warning(d,
+                       "the job may need up to %s for its runs, and %s has %s free; --work-dir "
+                       "names another place",
+                       size_format(need, needed), d->place.work_dir, size_format(space, there));
+}
+
+static void run(struct driver *d)
+{
+    const struct work_group groups[] = { { WORK_MAP, (uint32_t)d->plan.splits.count },
+                                         { WORK_REDUCE, d->plan.partitions } };
+    struct err e;
+    plan_journal(d);
+    if (!holds(d, journal_flush(d->journal, &e), &e))
+        return;
+    d->maps = groups[0].count;
+    d->run_bytes_before = d->totals.run_bytes;
+    d->totals.tasks += groups[0].count + groups[1].count;
+    load(d, AT_RUN, JOB_MAP, groups, 2, true);
+    d->totals.phase_bytes = d->plan.input_bytes;
+}
+
+/* --- preparing --- */
+
+/* The index files of side files: their paths and, until they are built, the sizes of what they
+ * index. */
+static enum status plan_sides(struct driver *d, struct err *e)
+{
+    struct buf path = BUF_EMPTY;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < d->job.side_count && st == ST_OK; i++) {
+        const struct described_side *side = &d->job.sides[i];
+        struct stat info;
+        if (stat(side->path, &info) != 0 || !S_ISREG(info.st_mode)) {
+            st = err_set(e, ST_USAGE, "side file %s: cannot read %s; it must be a file", side->name,
+                         side->path);
+            break;
+        }
+        path.n = 0;
+        st = buf_printf(&path, "%s/side_%zu.index", d->place.work_dir, i);
+        if (st == ST_OK)
+            st = buf_terminate(&path);
+        if (st == ST_OK)
+            st = kept_add(&d->indexes, (const char *)path.p, slice_str(side->name),
+                          slice_of(NULL, 0));
+        if (st != ST_OK)
+            (void)err_memory(e, "the side files", path.n);
+        else
+            d->indexes.files[i].bytes = (uint64_t)info.st_size;
+    }
+    buf_free(&path);
+    return st;
+}
+
+static bool needs_previous(const struct driver *d)
+{
+    return step_of(d)->reread && d->round > 1;
+}
+
+static bool needs_sample(const struct driver *d)
+{
+    return step_of(d)->total_order && d->plan.partitions > 1 && d->plan.splits.count > 0;
+}
+
+static void prepare(struct driver *d)
+{
+    const struct work_group groups[] = {
+        { WORK_SIDE, d->sides_built ? 0 : (uint32_t)d->job.side_count },
+        { WORK_PREVIOUS, needs_previous(d) },
+        { WORK_SAMPLE, needs_sample(d) },
+    };
+    bool samples = groups[2].count > 0;
+    uint32_t count = groups[0].count + groups[1].count + groups[2].count;
+    if (count == 0) {
+        run(d);
+        return;
+    }
+    load(d, AT_PREPARE, samples ? JOB_SAMPLE : JOB_INDEX, groups, 3, false);
+    d->totals.phase_tasks = count;
+}
+
+/* The boundaries that the sample found; with few distinct keys they are fewer than asked for, and
+ * so are the reduces. */
+static enum status take_boundaries(struct driver *d, struct slice result, struct err *e)
+{
+    struct slice list;
+    struct val_cursor c;
+    if (!val_get(result, "boundaries", &list))
+        return err_set(e, ST_CORRUPT, "the sample brought no boundaries");
+    uint64_t n = val_array(list, &c);
+    if (n + 1 > d->plan.partitions)
+        return err_set(e, ST_CORRUPT, "the sample brought %" PRIu64 " boundaries for %u reduces", n,
+                       d->plan.partitions);
+    d->plan.partitions = (uint32_t)n + 1;
+    d->plan.boundaries.n = 0;
+    if (n > 0 && buf_append_slice(&d->plan.boundaries, list) != ST_OK)
+        return err_memory(e, "the boundaries", list.n);
+    return ST_OK;
+}
+
+/* The index of the round before takes the name "previous", after the side files. */
+static enum status take_previous(struct driver *d, const struct work *w, struct err *e)
+{
+    struct buf path = BUF_EMPTY;
+    enum status st = attempt_path(d, w, w->winner, d->place.work_dir, ".index", &path);
+    if (st == ST_OK)
+        st = kept_add(&d->indexes, (const char *)path.p, slice_str("previous"), slice_of(NULL, 0));
+    buf_free(&path);
+    return st == ST_OK ? ST_OK : err_memory(e, "an index", ATTEMPT_NAME_MAX);
+}
+
+static void prepared(struct driver *d)
+{
+    struct err e;
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
+        const struct work *w = &d->work[i];
+        if (w->kind == WORK_SAMPLE)
+            st = take_boundaries(d, buf_slice(&w->result), &e);
+        else if (w->kind == WORK_PREVIOUS)
+            st = take_previous(d, w, &e);
+    }
+    d->sides_built = true;
+    if (holds(d, st, &e))
+        run(d);
+}
+
+/* --- rounds and steps --- */
+
+/* An index of an earlier round, or a side file that the job calls "previous": from the second round
+ * on that name is the round before. */
+static void drop_previous(struct driver *d)
+{
+    struct kept_files *k = &d->indexes;
+    for (size_t i = 0; i < k->count; i++) {
+        struct kept_file *f = &k->files[i];
+        if (!slice_equal(buf_slice(&f->name), slice_str("previous")))
+            continue;
+        (void)sys_unlink((const char *)f->path.p, NULL);
+        buf_free(&f->path);
+        buf_free(&f->name);
+        memmove(f, f + 1, (k->count - i - 1) * sizeof *f);
+        k->count--;
+        return;
+    }
+}
+
+static void begin_round(struct driver *d)
+{
+    struct err e;
+    if (needs_previous(d))
+        drop_previous(d);
+    if (holds(d, plan_round(d, &e), &e))
+        prepare(d);
+}
+
+static void begin_step(struct driver *d)
+{
+    kept_unlink(&d->step_input);
+    kept_free(&d->step_input);
+    d->step_input = d->pairs;
+    d->pairs = (struct kept_files){ NULL, 0, 0 };
+    d->previous.n = 0;
+    d->round = step_of(d)->iterates ? 1 : 0;
+    begin_round(d);
+}
+
+static void step_done(struct driver *d)
+{
+    if (d->step + 1 == d->job.step_count) {
+        finish_publish(d);
+        return;
+    }
+    if (step_of(d)->reread)
+        drop_previous(d);
+    d->step++;
+    begin_step(d);
+}
+
+/* The output of a last round that was written as pairs, as nobody knew: part by part in the job's
+ * format. */
+static void format(struct driver *d)
+{
+    load(d, AT_FORMAT, JOB_PUBLISH, &(struct work_group){ WORK_FORMAT, (uint32_t)d->pairs.count },
+         1, true);
+}
+
+static void last_round_done(struct driver *d)
+{
+    if (d->step + 1 == d->job.step_count && !d->plan.is_last)
+        format(d);
+    else
+        step_done(d);
+}
+
+static void next_round(struct driver *d)
+{
+    d->round++;
+    begin_round(d);
+}
+
+static void round_done(struct driver *d)
+{
+    struct err e;
+    const struct described_step *step = step_of(d);
+    if (!holds(d, result_round(d, &e), &e))
+        return;
+    if (!step->iterates || d->round == step->max_rounds)
+        last_round_done(d);
+    else if (step->has_stop_when)
+        load(d, AT_STOP_TEST, JOB_REDUCE, &(struct work_group){ WORK_STOP, 1 }, 1, true);
+    else
+        next_round(d);
+}
+
+static void stop_tested(struct driver *d)
+{
+    if (val_get_bool(buf_slice(&d->work[0].result), "stop", false)) {
+        last_round_done(d);
+        return;
+    }
+    next_round(d);
+}
+
+static void formatted(struct driver *d)
+{
+    struct err e;
+    if (holds(d, result_round(d, &e), &e))
+        step_done(d);
+}
+
+/* --- the start --- */
+
+static void journal_header(struct driver *d)
+{
+    char text[32], cwd[4096];
+    struct journal *j = d->journal;
+    journal_job(j, "state", "running");
+    journal_job(j, "id", d->place.job_id);
+    journal_job(j, "name", d->job.job_name);
+    journal_job(j, "lmr_version", LMR_VERSION);
+    (void)snprintf(text, sizeof text, "%" PRId64, sys_wall_clock());
+    journal_job(j, "created", text);
+    journal_job(j, "job_file", d->options->job_path);
+    journal_job(j, "directory", getcwd(cwd, sizeof cwd));
+    journal_job(j, "output_dir", d->place.output_dir);
+    journal_job(j, "stage_dir", d->place.stage_dir);
+    journal_job(j, "work_dir", d->place.work_dir);
+    (void)snprintf(text, sizeof text, "%" PRIu64, d->seed);
+    journal_job(j, "seed", text);
+    journal_job_blob(j, "description", buf_slice(&d->job.encoded));
+}
+
+static enum status make_place(struct driver *d, struct err *e)
+{
+    enum status st = place_make(&d->place, d->job.job_name, e);
+    if (st != ST_OK)
+        return st;
+    const char *path = place_join(&d->place, d->place.job_dir, "journal.db");
+    st = path ? journal_create(path, d->job.durable, &d->journal, e)
+              : err_memory(e, "a path", sizeof "journal.db");
+    if (st == ST_OK)
+        journal_header(d);
+    else
+        d->start_failed = true;
+    return st;
+}
+
+static void warn_of_place(struct driver *d)
+{
+    if (place_is_remote(d->place.job_dir))
+        report_warning(d,
+                       "the job's journal is on a network filesystem (%s), which may lose or delay "
+                       "what is written; use --state-dir",
+                       d->place.job_dir);
+    warn_of_space(d);
+}
+
+static void begin_job(struct driver *d)
+{
+    struct err e;
+    warn_of_place(d);
+    d->step = 0;
+    if (holds(d, plan_sides(d, &e), &e))
+        begin_step(d);
+}
+
+static void spool(struct driver *d)
+{
+    const char *path = place_join(&d->place, d->place.work_dir, "stdin");
+    struct err e;
+    if (!path) {
+        driver_fail(d, (err_memory(&e, "a path", sizeof "stdin"), &e), 1);
+        return;
+    }
+    for (size_t i = 0; i < d->name_count; i++)
+        if (strcmp(d->names[i].path, "-") == 0)
+            d->names[i].path = path;
+    d->at = AT_SPOOL;
+    driver_spool(d, path);
+}
+
+void steps_spooled(struct driver *d)
+{
+    struct err e;
+    if (!holds(d, d->spool_failure.status, &d->spool_failure))
+        return;
+    if (holds(d, inputs_expand(d->names, d->name_count, &d->arena, &d->files, &e), &e))
+        begin_job(d);
+}
+
+static void show_plan(struct driver *d)
+{
+    struct err e;
+    d->round = step_of(d)->iterates ? 1 : 0;
+    enum status st = plan_round(d, &e);
+    if (st == ST_OK)
+        st = dryrun_show(d, &e);
+    if (holds(d, st, &e)) {
+        d->at = AT_END;
+        driver_end(d, 0);
+    }
+}
+
+static void described(struct driver *d)
+{
+    struct err e;
+    enum status st = description_read(&d->job, buf_slice(&d->work[0].result), &e);
+    if (st == ST_OK)
+        st = place_plan(&d->place, d->options, &e);
+    if (st == ST_OK)
+        st = plan_settings(d, &e);
+    if (st == ST_OK)
+        st = plan_inputs(d, &e);
+    if (!holds(d, st, &e))
+        return;
+    d->core.limits = d->job.limits;
+    if (d->options->dry_run) {
+        show_plan(d);
+        return;
+    }
+    if (!holds(d, make_place(d, &e), &e))
+        return;
+    if (d->has_stdin)
+        spool(d);
+    else
+        begin_job(d);
+}
+
+void steps_next(struct driver *d)
+{
+    switch (d->at) {
+    case AT_DESCRIBE:
+        described(d);
+        break;
+    case AT_PREPARE:
+        prepared(d);
+        break;
+    case AT_RUN:
+        round_done(d);
+        break;
+    case AT_STOP_TEST:
+        stop_tested(d);
+        break;
+    case AT_FORMAT:
+        formatted(d);
+        break;
+    case AT_START:
+    case AT_SPOOL:
+    case AT_PUBLISH:
+    case AT_END:
+        CHECK(d->at == AT_RUN); /* no tasks run in these */
+    }
+}

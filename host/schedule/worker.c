@@ -1,0 +1,293 @@
+/* worker.c: the worker process.
+ *
+ * Two threads: the main one runs attempts, the other one owns the socket. So an end of the driver,
+ * and its wish to interrupt an attempt, are seen while user code runs, and the heartbeat goes on.
+ * They share one mailbox. */
+#include "base/log.h"
+#include "base/sys.h"
+#include "schedule/format.h"
+#include "schedule/job.h"
+#include "schedule/wire.h"
+#include "script/attempt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    SOCKET_FD = 3,
+    PAGE_FD = 4,
+    HEARTBEAT_MS = 1000,
+    OOM_SCORE_RAISE = 500,
+    OOM_SCORE_MAX = 1000
+};
+
+struct worker {
+    struct position *page;
+    pthread_mutex_t lock;
+    pthread_cond_t came;
+    struct buf mail; /* the assignment that waits for the main thread */
+    bool has_mail;
+    int64_t deadline; /* of the running attempt (sys_now), or 0; under the lock */
+};
+
+/* --- the socket thread --- */
+
+/* The driver is gone or speaks nonsense: nothing this process does matters any more. */
+static _Noreturn void leave(void)
+{
+    _exit(0);
+}
+
+static void take_assignment(struct worker *w, struct slice assignment)
+{
+    double seconds = val_get_float(assignment, "deadline", 0);
+    pthread_mutex_lock(&w->lock);
+    w->mail.n = 0;
+    if (buf_append_slice(&w->mail, assignment) != ST_OK)
+        leave();
+    w->has_mail = true;
+    w->deadline = seconds > 0 ? sys_now() + (int64_t)(seconds * 1e9) : 0;
+    pthread_cond_signal(&w->came);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void take_messages(struct worker *w, struct wire_reader *reader)
+{
+    struct wire_message m;
+    enum status st;
+    while ((st = wire_take(reader, &m, NULL)) == ST_OK) {
+        if (m.type == WIRE_ASSIGN)
+            take_assignment(w, m.payload);
+        else if (m.type == WIRE_INTERRUPT)
+            script_interrupt(ST_TIMEOUT);
+        else
+            leave();
+    }
+    if (st != ST_END)
+        leave();
+}
+
+/* Milliseconds to the deadline of the running attempt, at most a heartbeat. Interrupts it when it
+ * has passed. */
+static int watch_deadline(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    int64_t left = w->deadline ? w->deadline - sys_now() : INT64_MAX;
+    if (left <= 0) {
+        w->deadline = 0;
+        script_interrupt(ST_TIMEOUT);
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (left <= 0 || left / 1000000 >= HEARTBEAT_MS)
+        return HEARTBEAT_MS;
+    return (int)(left / 1000000) + 1;
+}
+
+static void *socket_main(void *argument)
+{
+    struct worker *w = argument;
+    struct wire_reader reader = WIRE_READER_EMPTY;
+    int64_t beat_at = sys_now();
+    for (;;) {
+        struct pollfd p = { .fd = SOCKET_FD, .events = POLLIN };
+        int ready = poll(&p, 1, watch_deadline(w));
+        int64_t now = sys_now();
+        if (now - beat_at >= (int64_t)HEARTBEAT_MS * 1000000 / 2) {
+            POSITION_SET(w->page, heartbeat, POSITION_GET(w->page, heartbeat) + 1);
+            beat_at = now;
+        }
+        if (ready <= 0)
+            continue;
+        bool closed = false;
+        if (wire_fill(&reader, SOCKET_FD, &closed, NULL) != ST_OK || closed)
+            leave();
+        take_messages(w, &reader);
+    }
+    return NULL;
+}
+
+/* --- the main thread --- */
+
+static void wait_for_mail(struct worker *w, struct buf *assignment)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->has_mail)
+        pthread_cond_wait(&w->came, &w->lock);
+    struct buf empty = *assignment;
+    *assignment = w->mail;
+    w->mail = empty;
+    w->has_mail = false;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static enum status run_attempt(struct worker *w, struct slice assignment, struct buf *result,
+                               struct err *e)
+{
+    struct slice kind;
+    if (val_get_string(assignment, "kind", &kind) && slice_equal(kind, slice_str("format")))
+        return format_attempt(assignment, w->page, result, e);
+    return script_attempt(assignment, w->page, result, e);
+}
+
+/* What an attempt gave, as the payload of WIRE_RESULT. */
+static enum status answer(int64_t serial, enum status st, struct slice result, const struct err *e,
+                          struct buf *out)
+{
+    struct buf error = BUF_EMPTY;
+    struct val_map m = VAL_MAP_EMPTY;
+    val_map_int(&m, "serial", serial);
+    if (st == ST_OK)
+        val_map_value(&m, "result", result);
+    else if (wire_put_err(e, &error) == ST_OK)
+        val_map_value(&m, "error", buf_slice(&error));
+    st = val_map_end(&m, out);
+    buf_free(&error);
+    return st;
+}
+
+static void send_message(enum wire_type type, struct slice payload)
+{
+    struct buf out = BUF_EMPTY;
+    struct err e;
+    err_clear(&e);
+    size_t sent = 0;
+    if (wire_put(&out, type, payload, &e) != ST_OK ||
+        wire_send(SOCKET_FD, &out, &sent, &e) != ST_OK) {
+        if (e.status != ST_INTERRUPTED)
+            log_err(&e);
+        _exit(1);
+    }
+    buf_free(&out);
+}
+
+/* The page tells of the attempt that begins, not of the one before. */
+static void reset_page(struct position *page, int64_t serial)
+{
+    POSITION_SET(page, phase, POS_LOAD);
+    POSITION_SET(page, part, 0);
+    POSITION_SET(page, offset, 0);
+    POSITION_SET(page, record, 0);
+    POSITION_SET(page, bytes_in, 0);
+    POSITION_SET(page, pairs_out, 0);
+    POSITION_SET(page, spills, 0);
+    page->status[0] = page->key[0] = '\0';
+    POSITION_SET(page, attempt_serial, (uint64_t)serial);
+}
+
+static void serve(struct worker *w)
+{
+    struct buf assignment = BUF_EMPTY, result = BUF_EMPTY, message = BUF_EMPTY;
+    for (;;) {
+        wait_for_mail(w, &assignment);
+        struct slice a = buf_slice(&assignment);
+        int64_t serial = val_get_int(a, "serial", 0);
+        reset_page(w->page, serial);
+        struct err e;
+        err_clear(&e);
+        result.n = message.n = 0;
+        enum status st = run_attempt(w, a, &result, &e);
+        pthread_mutex_lock(&w->lock);
+        w->deadline = 0;
+        pthread_mutex_unlock(&w->lock);
+        if (st != ST_OK)
+            e.status = st;
+        if (answer(serial, st, buf_slice(&result), &e, &message) != ST_OK)
+            _exit(1);
+        POSITION_SET(w->page, phase, POS_IDLE);
+        send_message(WIRE_RESULT, buf_slice(&message));
+    }
+}
+
+static void say_hello(void)
+{
+    struct buf hello = BUF_EMPTY;
+    struct val_map m = VAL_MAP_EMPTY;
+    val_map_str(&m, "lmr", LMR_VERSION);
+    val_map_int(&m, "pid", getpid());
+    val_map_int(&m, "page", (int64_t)sizeof(struct position));
+    if (val_map_end(&m, &hello) != ST_OK)
+        _exit(1);
+    send_message(WIRE_HELLO, buf_slice(&hello));
+    buf_free(&hello);
+}
+
+/* --- becoming a worker --- */
+
+/* When memory runs out, the kernel shall take a worker and not the driver. Failing at it is no
+ * harm. */
+static void raise_oom_score(void)
+{
+    const char *path = "/proc/self/oom_score_adj";
+    struct buf text = BUF_EMPTY;
+    int fd = -1;
+    if (sys_read_file(path, 64, &text, NULL) == ST_OK && buf_terminate(&text) == ST_OK) {
+        long score = strtol((const char *)text.p, NULL, 10) + OOM_SCORE_RAISE;
+        text.n = 0;
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0 &&
+            buf_printf(&text, "%ld", score < OOM_SCORE_MAX ? score : OOM_SCORE_MAX) == ST_OK)
+            (void)sys_write(fd, text.p, text.n, path, "worker.oom_score", NULL);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    buf_free(&text);
+}
+
+/* Dies with the driver, whose pid the socket knows. PDEATHSIG is set too late when the driver was
+ * gone before: then the parent is another. */
+static bool bind_to_driver(void)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(SOCKET_FD, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+        return false;
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == peer.pid;
+}
+
+/* Children of user code (io.popen) inherit neither the socket nor the page. */
+static void close_on_exec(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+
+int worker_main(void)
+{
+    static const char misuse[] = "lmr worker is started by lmr run, not by hand";
+    if (!bind_to_driver()) {
+        log_error("%s", misuse);
+        return 2;
+    }
+    struct worker w = { .lock = PTHREAD_MUTEX_INITIALIZER,
+                        .came = PTHREAD_COND_INITIALIZER,
+                        .mail = BUF_EMPTY };
+    void *page = mmap(NULL, sizeof(struct position), PROT_READ | PROT_WRITE, MAP_SHARED, PAGE_FD,
+                      0);
+    if (page == MAP_FAILED) {
+        log_error("%s", misuse);
+        return 2;
+    }
+    w.page = page;
+    (void)setpgid(0, 0);
+    close_on_exec(SOCKET_FD);
+    close_on_exec(PAGE_FD);
+    raise_oom_score();
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, socket_main, &w) != 0) {
+        log_error("cannot start the worker's second thread: %s", strerror(errno));
+        return 1;
+    }
+    say_hello();
+    serve(&w);
+    return 0;
+}

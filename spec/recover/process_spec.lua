@@ -1,0 +1,242 @@
+-- What happens when processes die, hang or are told to stop: the real binary, real signals.
+local h = require "spec.helper"
+
+-- Waits at the line "gate" until there is a file "go": by then a spec has done its mischief.
+local gated = [[
+local mr = require "mr"
+local dir = os.getenv("GATE")
+
+local function there(name)
+   local file <close> = io.open(dir .. "/" .. name)
+   return file ~= nil
+end
+
+return mr.job {
+   job_name = "gated",
+   map = function(_, line, emit)
+      if line == "gate" and not there("go") then
+         assert(io.open(dir .. "/here", "w")):close()
+         while not there("go") do mr.sleep(0.02) end
+      end
+      emit(line, 1)
+   end,
+   combine = mr.sum, reduce = mr.sum,
+}
+]]
+
+local function job_of(map)
+   return ([[
+      local mr = require "mr"
+      return mr.job { job_name = "misbehaving", map = function(_, line, emit) %s emit(line, 1) end, reduce = mr.sum }
+   ]]):format(map)
+end
+
+local function lines_of_text(count)
+   local lines = {}
+   for i = 1, count do lines[i] = "line " .. i % 97 end
+   lines[count // 2] = "gate"
+   return table.concat(lines, "\n") .. "\n"
+end
+
+local function write_input(dir)
+   return h.write(dir, "input.txt", lines_of_text(20000))
+end
+
+-- What the job must give, by awk and sort.
+local function expected(input)
+   return h.sh(([[LC_ALL=C awk '{n[$0]++} END {for (k in n) print k "\t" n[k]}' %s | LC_ALL=C sort]]):format(
+      h.quote(input))).out
+end
+
+local function workers_of(pid)
+   local list = {}
+   for child in (h.read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
+      list[#list + 1] = tonumber(child)
+   end
+   return list
+end
+
+local function is_alive(pid)
+   local status = h.read("/proc/" .. pid .. "/status")
+   return status ~= nil and not status:match("State:%s+[ZX]")
+end
+
+local function kill(pid, signal)
+   assert(os.execute(("kill -s %s %d"):format(signal, pid)))
+end
+
+-- Starts the gated job and waits until a worker stands at its gate.
+local function start_gated(options)
+   local dir = h.tmpdir()
+   local input = write_input(dir)
+   local args = { "run", h.write(dir, "gated.lua", gated), input, "-o", dir .. "/out", "--split-size", "64K",
+      "--workers", "2", "--set", "retry.base_delay_seconds=0.05" }
+   table.move(options or {}, 1, #(options or {}), #args + 1, args)
+   local run = h.background(args, { env = { GATE = dir } })
+   h.poll(20, h.exists, dir .. "/here")
+   return { dir = dir, input = input, out = dir .. "/out", run = run, open = function() h.write(dir, "go", "") end }
+end
+
+local function state_of(job_id)
+   local root = h.sh("echo $LMR_STATE_DIR").out:gsub("\n", "")
+   return root .. "/" .. job_id
+end
+
+local function query(job_id, sql)
+   local result = h.sh(("sqlite3 -readonly %s/journal.db %s"):format(h.quote(state_of(job_id)), h.quote(sql)))
+   assert.equal("", result.err)
+   return result.out
+end
+
+local function all_ended(pids)
+   for _, pid in ipairs(pids) do
+      if is_alive(pid) then return false end
+   end
+   return true
+end
+
+describe("a worker that is killed in the middle", function()
+   it("costs its attempt, and the job gives what it must", function()
+      local job = start_gated()
+      for _, worker in ipairs(workers_of(job.run:pid())) do kill(worker, "KILL") end
+      job.open()
+      local result = job.run:wait(30)
+      assert.equal(0, result.code, result.err)
+      assert.matches("map_%d%.0 failed %(task_crash: the worker was killed by signal 9 %(Killed", result.err)
+      assert.matches("at " .. job.input:gsub("%p", "%%%0") .. ", byte %d+, record %d+%); trying again in", result.err)
+      assert.equal(expected(job.input), h.read(job.out .. "/part-00000"))
+      assert.same({ "_MANIFEST.json", "_SUCCESS", "part-00000" }, h.ls(job.out))
+      local id = result.err:match("(gated%-%d+)")
+      local failed = query(id,
+         "select outcome, verdict, rule != '' from attempt where outcome != 'committed' limit 1")
+      assert.equal("task_crash|retry|1\n", failed)
+      -- Each task has one winner, and no other attempt left a row among the files.
+      assert.equal("0\n", query(id,
+         "select count(*) from (select task from task group by task having count(*) > 1)"))
+      assert.equal("0\n", query(id,
+         "select count(*) from file f where not exists (select 1 from task t where t.task = f.task)"))
+   end)
+
+   it("fails the job when it dies at the same record again", function()
+      local dir = h.tmpdir()
+      local result = h.run({ "run", h.write(dir, "job.lua", job_of("if line == 'b' then os.exit(7) end")),
+         h.write(dir, "in.txt", "a\nb\nc\n"), "-o", dir .. "/out", "--set", "retry.base_delay_seconds=0.05" })
+      assert.equal(1, result.code)
+      assert.matches("map_0 failed again (task_crash): the worker ended with exit status 7 in the middle of its " ..
+         "work (it was in map; does the job call os.exit?)", result.err, 1, true)
+      assert.matches("in%.txt, byte 2, record 1", result.err)
+      assert.is_false(h.exists(dir .. "/out"))
+   end)
+end)
+
+describe("a worker that hangs", function()
+   local function hang(map)
+      local dir = h.tmpdir()
+      local result = h.run({ "run", h.write(dir, "job.lua", job_of(map)), h.write(dir, "in.txt", "a\nb\nc\n"), "-o",
+         dir .. "/out", "--set", "limits.progress_timeout_seconds=1", "--set", "retry.base_delay_seconds=0.05" })
+      assert.equal(1, result.code)
+      assert.matches("map_0.0 failed (timeout: no progress for 1", result.err, 1, true)
+      assert.matches("map_0 failed again (timeout): no progress for 1", result.err, 1, true)
+      assert.matches("(limits.progress_timeout_seconds)", result.err, 1, true)
+      assert.matches("at %S*in%.txt, byte 2, record 1", result.err)
+      assert.is_false(h.exists(dir .. "/out"))
+      assert.is_true(result.seconds < (h.sanitized and 40 or 15), "took " .. result.seconds .. " s")
+      return result
+   end
+
+   it("in a loop of Lua is interrupted, and the line is named", function()
+      local result = hang("if line == 'b' then while true do end end")
+      assert.matches("job%.lua:2: in ", result.err)
+   end)
+
+   it("in a loop that catches errors is interrupted too", function()
+      hang("if line == 'b' then while true do pcall(function() while true do end end) end end")
+   end)
+
+   it("in a pattern is killed", function()
+      hang("if line == 'b' then string.find(('a'):rep(3000), ('.-'):rep(30) .. 'b') end")
+   end)
+
+   it("is not one that reports progress", function()
+      local dir = h.tmpdir()
+      local result = h.run({ "run", h.write(dir, "job.lua",
+         job_of("if line == 'b' then for _ = 1, 15 do mr.sleep(0.1) mr.progress() end end")),
+         h.write(dir, "in.txt", "a\nb\nc\n"), "--set", "limits.progress_timeout_seconds=1" })
+      assert.equal(0, result.code, result.err)
+      assert.equal("a\t1\nb\t1\nc\t1\n", result.out)
+   end)
+
+   it("is stopped by the task's own deadline", function()
+      local dir = h.tmpdir()
+      local result = h.run({ "run", h.write(dir, "job.lua",
+         job_of("if line == 'b' then while true do mr.progress() end end")),
+         h.write(dir, "in.txt", "a\nb\nc\n"), "--set", "limits.task_timeout_seconds=1",
+         "--set", "retry.base_delay_seconds=0.05" })
+      assert.equal(1, result.code)
+      assert.matches("map_0 failed again (timeout): not done after 1", result.err, 1, true)
+      assert.matches("(limits.task_timeout_seconds)", result.err, 1, true)
+   end)
+
+   it("as a stopped process is replaced", function()
+      local job = start_gated { "--set", "limits.heartbeat_timeout_seconds=2" }
+      for _, worker in ipairs(workers_of(job.run:pid())) do kill(worker, "STOP") end
+      job.open()
+      local result = job.run:wait(40)
+      assert.equal(0, result.code, result.err)
+      assert.matches("no sign of life from the worker for 2", result.err, 1, true)
+      assert.equal(expected(job.input), h.read(job.out .. "/part-00000"))
+   end)
+end)
+
+describe("a driver", function()
+   it("that is killed takes its workers along and publishes nothing", function()
+      local job = start_gated()
+      local workers = workers_of(job.run:pid())
+      assert.is_true(#workers > 0)
+      job.run:kill("KILL")
+      h.poll(5, all_ended, workers)
+      assert.is_false(h.exists(job.out .. "/_SUCCESS"))
+      assert.is_false(h.exists(job.out .. "/part-00000"))
+   end)
+
+   for signal, code in pairs { INT = 130, TERM = 143 } do
+      it(("that gets SIG%s stops with exit code %d"):format(signal, code), function()
+         local job = start_gated()
+         local workers = workers_of(job.run:pid())
+         job.run:kill(signal)
+         local result = job.run:wait(10)
+         assert.equal(code, result.code)
+         assert.matches("stopped by ", result.err, 1, true)
+         assert.is_true(all_ended(workers))
+         assert.is_false(h.exists(job.out .. "/_SUCCESS"))
+         assert.equal("stopped\n", query(result.err:match("(gated%-%d+)"), "select value from job where key = 'state'"))
+      end)
+   end
+
+   it("keeps committed work of a stopped job, says where, and removes the rest", function()
+      local job = start_gated()
+      local function runs() return #h.ls(job.out .. "/" .. h.ls(job.out)[1]) end
+      h.poll(20, function() return runs() >= 3 end) -- the other maps go on beside the one at the gate
+      job.run:kill("TERM")
+      local result = job.run:wait(10)
+      local place = assert(result.err:match("committed work is kept in (%S+);"), result.err)
+      local id = result.err:match("(gated%-%d+)")
+      local committed = {}
+      for path in query(id, "select path from file where kind = 'run' order by path"):gmatch("[^\n]+") do
+         committed[#committed + 1] = path:match("([^/]+)$")
+      end
+      assert.is_true(#committed > 0)
+      assert.same(committed, h.ls(place))
+   end)
+
+   it("stops while it reads standard input that does not end", function()
+      local dir = h.tmpdir()
+      local fifo = dir .. "/fifo"
+      assert(os.execute("mkfifo " .. h.quote(fifo) .. " && (sleep 30 > " .. h.quote(fifo) .. ") & sleep 0.1"))
+      local run = h.background({ "run", "-m", "emit(value, 1)", "-o", dir .. "/out" }, { stdin_file = fifo })
+      h.poll(10, function() return #h.ls(dir) > 1 and #h.ls(dir .. "/out") > 0 end)
+      run:kill("TERM")
+      assert.equal(143, run:wait(5).code)
+      assert.is_false(h.exists(dir .. "/out"))
+   end)
+end)
