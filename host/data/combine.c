@@ -52,8 +52,10 @@ void combine_close(struct combine *t)
 void combine_clear(struct combine *t)
 {
     drop_states(t);
+    /* The pages of the sort make room for the slots to come. */
+    region_clear(&t->pile.region, t->pile.used);
     pile_clear(&t->pile);
-    region_clear(&t->slots);
+    region_clear(&t->slots, 0);
     t->charged = 0;
 }
 
@@ -248,6 +250,6 @@ enum status combine_fold(struct combine *t, const struct combine_pair *pairs, si
 enum status combine_sort(struct combine *t, struct sort_item **items, struct err *e)
 {
     struct sort_item *scratch;
-    region_clear(&t->slots);
+    region_clear(&t->slots, 0);
     return pile_sort(&t->pile, items, &scratch, e);
 }

@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 
 /* Regions from this size on are worth huge pages: the table and the arena are touched at random. */
-enum { HUGE_FROM = 4 << 20 };
+enum { HUGE_FROM = 4 << 20, HUGE_PAGE = 2 << 20 };
 
 enum status region_open(struct region *r, size_t size)
 {
@@ -17,10 +17,16 @@ enum status region_open(struct region *r, size_t size)
     return ST_OK;
 }
 
-void region_clear(struct region *r)
+void region_clear(struct region *r, size_t from)
 {
-    if (r->p && madvise(r->p, r->size, MADV_DONTNEED) != 0)
-        memset(r->p, 0, r->size);
+    uintptr_t start = (uintptr_t)r->p, first = start + from;
+    if (from > 0)
+        first = (first + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    if (!r->p || first >= start + r->size)
+        return;
+    size_t skipped = first - start;
+    if (madvise(r->p + skipped, r->size - skipped, MADV_DONTNEED) != 0)
+        memset(r->p + skipped, 0, r->size - skipped);
 }
 
 void region_close(struct region *r)

@@ -14,8 +14,8 @@ struct region {
 
 /* Reserves `size` bytes, all zero, page-aligned; ST_MEMORY when there is no room. */
 enum status region_open(struct region *r, size_t size);
-/* Gives the pages back; all bytes are zero again. */
-void region_clear(struct region *r);
+/* Gives the pages from byte `from` on back (or, where `from` cuts a huge page, from the next): those bytes are zero again. */
+void region_clear(struct region *r, size_t from);
 void region_close(struct region *r);
 
 #endif

@@ -5,15 +5,15 @@
 #include <assert.h>
 
 /* Entries are fetched this many places ahead of their being written. */
-enum { AHEAD = 8 };
+enum { AHEAD = 12 };
 
-static inline void fetch_ahead(const struct pile *p, const struct sort_item *items, size_t i, size_t n)
+/* Entry of item i. (A function that only prefetches and returns nothing is thrown away by gcc 12.) */
+static inline uint8_t *entry_at(const struct pile *p, const struct sort_item *items, size_t i, size_t n)
 {
-    if (i + AHEAD >= n)
-        return;
-    const uint8_t *entry = pile_entry(p, items[i + AHEAD].ref);
-    __builtin_prefetch(entry, 0, 3);
-    __builtin_prefetch(entry + 64, 0, 3);
+    const uint8_t *ahead = pile_entry(p, items[i + AHEAD < n ? i + AHEAD : i].ref);
+    __builtin_prefetch(ahead, 0, 3);
+    __builtin_prefetch(ahead + 64, 0, 3);
+    return pile_entry(p, items[i].ref);
 }
 
 static inline uint32_t partition_of(const uint8_t *entry)
@@ -28,8 +28,7 @@ static enum status write_pairs(struct collect *c, const struct sort_item *items,
     const struct pile *p = &c->pile;
     enum status status = ST_OK;
     for (size_t i = 0; status == ST_OK && i < n; i++) {
-        fetch_ahead(p, items, i, n);
-        const uint8_t *entry = pile_entry(p, items[i].ref);
+        const uint8_t *entry = entry_at(p, items, i, n);
         status = run_put(c->run, partition_of(entry), pile_key_slice(p, entry), pile_value(p, entry), e);
     }
     return status;
@@ -58,7 +57,7 @@ static uint64_t gather_group(const struct pile *p, const struct sort_item *items
     uint32_t partition = partition_of(first);
     size_t i = 0;
     for (; i < n; i++) {
-        const uint8_t *entry = pile_entry(p, items[i].ref);
+        const uint8_t *entry = entry_at(p, items, i, n);
         if (i > 0 && (partition_of(entry) != partition || !slice_equal(key, pile_key_slice(p, entry))))
             break;
         values[i] = pile_value(p, entry);
@@ -119,8 +118,7 @@ static enum status spill_table(struct collect *c, struct err *e)
     size_t n = (size_t)p->count;
     enum status status = combine_sort(&c->table, &items, e);
     for (size_t i = 0; status == ST_OK && i < n; i++) {
-        fetch_ahead(p, items, i, n);
-        uint8_t *entry = pile_entry(p, items[i].ref);
+        uint8_t *entry = entry_at(p, items, i, n);
         status = write_state(c, partition_of(entry), pile_key_slice(p, entry), combine_state(entry), e);
     }
     combine_clear(&c->table);

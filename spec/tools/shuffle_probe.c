@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { WORDS_MAX = 2048, BOUNDARIES_MAX = 64 };
@@ -285,7 +286,9 @@ static void try_damaged(const char *path, const uint8_t *bytes, size_t n, uint64
     struct err e;
     uint64_t sum = 0;
     err_clear(&e);
-    CHECK(sys_write_file(path, slice_of(bytes, n), false, "probe", &e) == ST_OK);
+    int fd = -1;
+    CHECK(sys_create(path, &fd, &e) == ST_OK && sys_write(fd, bytes, n, path, "probe", &e) == ST_OK);
+    CHECK(close(fd) == 0);
     enum status status = read_run(path, &sum, &e);
     if (status == ST_OK)
         sum == wanted ? v->same++ : v->different++;
@@ -298,12 +301,13 @@ static void try_damaged(const char *path, const uint8_t *bytes, size_t n, uint64
 static enum status do_damage(const char *path, bool flip, struct err *e)
 {
     struct buf bytes = BUF_EMPTY, copy = BUF_EMPTY;
+    int memory = memfd_create("damaged", MFD_CLOEXEC);
     struct verdicts v = { 0, 0, 0, 0 };
     uint64_t wanted = 0;
     enum status status = sys_read_file(path, 1 << 20, &bytes, e);
     if (status == ST_OK)
         status = read_run(path, &wanted, e);
-    CHECK(buf_printf(&copy, "%s.damaged", path) == ST_OK);
+    CHECK(memory >= 0 && buf_printf(&copy, "/proc/self/fd/%d", memory) == ST_OK);
     for (size_t i = 0; status == ST_OK && i < bytes.n; i++) {
         if (!flip) {
             try_damaged((char *)copy.p, bytes.p, i, wanted, &v);
@@ -318,7 +322,7 @@ static enum status do_damage(const char *path, bool flip, struct err *e)
     if (status == ST_OK)
         printf("%s %zu corrupt %u same %u different %u other %u\n", flip ? "flip" : "cut",
                flip ? 8 * bytes.n : bytes.n, v.corrupt, v.same, v.different, v.other);
-    (void)sys_unlink((char *)copy.p, NULL);
+    CHECK(close(memory) == 0);
     buf_free(&bytes);
     buf_free(&copy);
     return status;
