@@ -20,9 +20,7 @@ const char *place_join(struct place *p, const char *dir, const char *name)
     char *path = arena_alloc(&p->arena, n + m + 2);
     if (!path)
         return NULL;
-    memcpy(path, dir, n);
-    path[n] = '/';
-    memcpy(path + n + 1, name, m + 1);
+    (void)snprintf(path, n + m + 2, "%s/%s", dir, name);
     return path;
 }
 
@@ -87,7 +85,7 @@ enum status place_plan(struct place *p, const struct run_options *options, struc
 static void file_name(const char *job_name, char out[NAME_MAX_BYTES + 1])
 {
     size_t n = 0;
-    for (; job_name[n] && n < NAME_MAX_BYTES; n++) {
+    for (; n < NAME_MAX_BYTES && job_name[n]; n++) {
         char c = job_name[n];
         bool plain = isalnum((unsigned char)c) || c == '_' || c == '-' || (c == '.' && n > 0);
         out[n] = plain ? c : '_';
