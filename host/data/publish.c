@@ -175,8 +175,10 @@ static enum status move_aside(const char *dir, const char *aside, const char *na
     struct buf from = BUF_EMPTY, to = BUF_EMPTY;
     struct stat info;
     const char *source = join(&from, dir, name), *target = join(&to, aside, name);
-    enum status st = source && target ? ST_OK : err_memory(e, "a path", strlen(dir));
-    if (st == ST_OK && lstat(source, &info) == 0)
+    enum status st = ST_OK;
+    if (!source || !target)
+        st = err_memory(e, "a path", strlen(dir));
+    else if (lstat(source, &info) == 0)
         st = sys_rename(source, target, "publish.aside", e);
     buf_free(&from);
     buf_free(&to);
