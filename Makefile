@@ -25,7 +25,13 @@ COMPILE  := $(CC_$(VARIANT))
 CPPFLAGS += -D_GNU_SOURCE -DLMR_VERSION='"$(VERSION)"' -Ihost
 # Headers of libraries are not ours to warn about.
 LIBRARY_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
-LIBRARIES := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lbz2 -lm -lpthread -ldl
+comma := ,
+SHARED := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+# Lua is linked in whole (LUA_ARCHIVE= makes it a shared library again): its calls are then direct, which a
+# word count in Lua sees as 7 % of its time, and modules in C find it in the program.
+LUA_ARCHIVE ?= $(wildcard $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)/liblua5.4.a)
+LIBRARIES := $(if $(LUA_ARCHIVE),-Wl$(comma)--whole-archive $(LUA_ARCHIVE) -Wl$(comma)--no-whole-archive) \
+    $(if $(LUA_ARCHIVE),$(filter-out -llua5.4,$(SHARED)),$(SHARED)) -lbz2 -lm -lpthread -ldl
 ALL_CFLAGS := -std=c11 $(WARNINGS) $(OPT_$(VARIANT)) $(LIBRARY_CFLAGS) $(CFLAGS)
 # -rdynamic: modules in C that a job requires find the host's symbols.
 ALL_LDFLAGS := $(OPT_$(VARIANT)) -rdynamic $(LDFLAGS)
