@@ -6,33 +6,35 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
+/* As `sqlite3 journal.db .schema` shows it, comments included. */
 static const char schema[] =
-    "PRAGMA user_version = 1;"
-    /* What the job is and how it stands: id, name, lmr, created, state (running, publishing,
-       complete, failed, stopped), … */
-    "CREATE TABLE job (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    /* A step, or a round of one (round 0: no iteration): its frozen plan. boundaries: encoded keys
-       of a total order. */
-    "CREATE TABLE step (step INTEGER, round INTEGER, maps INTEGER, reduces INTEGER, boundaries "
-    "BLOB, PRIMARY KEY (step, round)) WITHOUT ROWID;"
-    /* What each map task reads: bytes first … last of a file that had `size` bytes when the job was
-       planned. */
-    "CREATE TABLE split (step INTEGER, round INTEGER, task TEXT, part INTEGER, path TEXT, first "
-    "INTEGER, last INTEGER, size INTEGER);"
-    /* A row here is the commit of a task: its winning attempt. */
-    "CREATE TABLE task (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, PRIMARY KEY "
-    "(step, round, task)) WITHOUT ROWID;"
-    /* Every attempt that has ended. Times are nanoseconds since 1970. result: encoded, of one that
-       committed. */
-    "CREATE TABLE attempt (step INTEGER, round INTEGER, task TEXT, attempt INTEGER, worker "
-    "INTEGER, started INTEGER, ended INTEGER,"
-    " outcome TEXT, message TEXT, traceback TEXT, file TEXT, \"offset\" INTEGER, record INTEGER, "
-    "\"key\" TEXT, verdict TEXT, rule TEXT, result BLOB);"
-    /* Files of winning attempts. kind: run, part, side (mr.output), index (of a side file). */
-    "CREATE TABLE file (step INTEGER, round INTEGER, task TEXT, kind TEXT, path TEXT, name TEXT, "
-    "records INTEGER, bytes INTEGER, checksum TEXT);"
-    "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);"
-    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT);";
+    "PRAGMA user_version = 1;\n"
+    "CREATE TABLE job ( -- id, name, created, output_dir, seed, …; state: running, publishing, complete,\n"
+    "                   -- failed or stopped\n"
+    "  key TEXT PRIMARY KEY, value) WITHOUT ROWID;\n"
+    "CREATE TABLE step ( -- the frozen plan of a step, or of a round of one (round 0: no iteration)\n"
+    "  step INTEGER, round INTEGER, maps INTEGER, reduces INTEGER,\n"
+    "  boundaries BLOB, -- encoded keys of a total order\n"
+    "  PRIMARY KEY (step, round)) WITHOUT ROWID;\n"
+    "CREATE TABLE split ( -- what each map task reads: bytes first … last − 1 of a file that had `size`\n"
+    "  step INTEGER, round INTEGER, task TEXT, part INTEGER,\n"
+    "  path TEXT, first INTEGER, last INTEGER, size INTEGER);\n"
+    "CREATE TABLE task ( -- a row is the commit of a task: its winning attempt\n"
+    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER,\n"
+    "  PRIMARY KEY (step, round, task)) WITHOUT ROWID;\n"
+    "CREATE TABLE attempt ( -- every attempt that has ended\n"
+    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER, worker INTEGER,\n"
+    "  started INTEGER, ended INTEGER, -- nanoseconds since 1970\n"
+    "  outcome TEXT, -- committed, or the type of its error\n"
+    "  message TEXT, traceback TEXT, file TEXT, \"offset\" INTEGER, record INTEGER, \"key\" TEXT,\n"
+    "  verdict TEXT, rule TEXT, -- what was decided, and by which rule\n"
+    "  result BLOB); -- encoded, of one that committed\n"
+    "CREATE TABLE file ( -- files of winning attempts\n"
+    "  step INTEGER, round INTEGER, task TEXT,\n"
+    "  kind TEXT, -- run, part, side (mr.output)\n"
+    "  path TEXT, name TEXT, records INTEGER, bytes INTEGER, checksum TEXT);\n"
+    "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);\n"
+    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT); -- warnings and notes\n";
 
 enum statement {
     PUT_JOB,

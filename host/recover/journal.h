@@ -8,8 +8,7 @@
  * A failed write is remembered and given by the next journal_flush: the functions between return
  * nothing. A full disk is ST_DISK_FULL, anything else ST_CRASH; the message names the file.
  *
- * Tables (schema version 1, in journal.c): job, step, split, task, attempt, file, counter, event.
- */
+ * Tables (schema version 1, in journal.c): job, step, split, task, attempt, file, counter, event. */
 #ifndef LMR_RECOVER_JOURNAL_H
 #define LMR_RECOVER_JOURNAL_H
 
@@ -36,7 +35,7 @@ struct journal_attempt {
 
 struct journal_file {
     struct journal_place place;
-    const char *kind; /* "run", "part", "side" (mr.output), "index" */
+    const char *kind; /* "run", "part", "side" (mr.output) */
     const char *path;
     const char *name; /* published name, or "" */
     uint64_t records, bytes;

@@ -1,8 +1,9 @@
 /* verdict.h: what to do about a failed attempt. This is the seam where policies will stand: the
  * scheduler asks with an err and a ctx and gets a verdict, now from one fixed rule:
- *   transient failures (task_crash, network_failure, timeout) are tried again, up to max_retries,
- * with exponential delay; the same failure (type and record) twice in a row is permanent;
- * everything else fails the job at once. */
+ *   - transient failures (task_crash, network_failure, timeout) are tried again, up to max_retries,
+ *     with exponential delay;
+ *   - the same failure (type and record) twice in a row is permanent;
+ *   - everything else fails the job at once. */
 #ifndef LMR_RECOVER_VERDICT_H
 #define LMR_RECOVER_VERDICT_H
 

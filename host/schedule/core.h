@@ -6,8 +6,8 @@
  * virtual clock run the same code. Times are nanoseconds of any monotonic clock.
  *
  * A task moves by one transition table (core_transition); a move the table does not have stops the
- * program. Actions of an event stand in core->actions until the next core_event; the caller carries
- * them out in order. */
+ * program. The actions of an event stand in core->actions until the next core_event; the caller
+ * carries them out in order. */
 #ifndef LMR_SCHEDULE_CORE_H
 #define LMR_SCHEDULE_CORE_H
 

@@ -1,10 +1,14 @@
 /* driver.h: the inside of the driver, shared by the files of this room and by nobody else.
  *
- *   driver.c   the loop: events in, actions out          steps.c    what comes next: prepare, run,
- * stop test, publish carry.c    actions carried out                       plan.c     inputs,
- * splits, reducers, space assign.c   assignments                               result.c   what
- * committed attempts brought finish.c   publishing, cleaning up, the summary      report.c
- * snapshots, notes; dryrun.c: the plan shown */
+ *   driver.c   the loop: events in, actions out
+ *   carry.c    actions carried out
+ *   steps.c    what comes next: prepare, run, stop test, publish
+ *   plan.c     inputs, splits, reducers, space
+ *   assign.c   assignments
+ *   result.c   what committed attempts brought
+ *   finish.c   publishing, cleaning up, the summary
+ *   report.c   snapshots and notes
+ *   dryrun.c   the plan shown */
 #ifndef LMR_SCHEDULE_DRIVER_H
 #define LMR_SCHEDULE_DRIVER_H
 

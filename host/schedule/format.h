@@ -2,9 +2,10 @@
  * format. Needed when only the stop test of an iteration tells, after the round, that its output
  * was the last.
  *
- * Assignment (see script/attempt.h for the common fields): kind "format", runs = [ paths ], part,
- * output = spec. RESULT: { counters = {}, records_in, bytes_in, pairs_out, bytes_out, part = {…} }
- * as a reduce gives it. */
+ * Assignment (see script/attempt.h for the common fields):
+ *   kind "format", runs = [ paths ], part, output = spec
+ * Result, as a reduce gives it:
+ *   { records_in, bytes_in, pairs_out, bytes_out, part = { records, bytes, raw_bytes, checksum } } */
 #ifndef LMR_SCHEDULE_FORMAT_H
 #define LMR_SCHEDULE_FORMAT_H
 

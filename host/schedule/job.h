@@ -44,9 +44,9 @@ struct job_snapshot {
     uint64_t phase_tasks, phase_done, phase_running; /* of the current phase */
     /* With what running attempts have taken in: for rate and ETA. */
     uint64_t phase_bytes, phase_bytes_done;
-    uint64_t records_in, bytes_in;     /* committed and running map attempts */
-    uint64_t records_out, bytes_out;   /* of parts */
-    uint64_t pairs, run_bytes, spills; /* map side */
+    uint64_t records_in, bytes_in;               /* committed and running map attempts */
+    uint64_t records_out, bytes_out;             /* of parts */
+    uint64_t pairs, run_bytes, spills;           /* map side */
     uint64_t tasks, attempts, failures, retries; /* so far */
     uint64_t map_tasks, reduce_tasks; /* of `tasks`; the rest prepare, sample and format */
     uint64_t workers;

@@ -1,7 +1,9 @@
 /* steps.c: what comes next when the core's tasks are done.
  *
- * describe → (spool) → for each step, for each round: prepare (side indexes, the round before as an
- * index, sample), run (maps, reduces), stop test → (format) → publish. */
+ *   describe, spool standard input if it is read;
+ *   for each step, for each round: prepare (side indexes, the round before as an index, sample),
+ *     run (maps, reduces), stop test;
+ *   format what only the stop test told to be the output; publish. */
 #include "schedule/driver.h"
 
 #include "base/size.h"

@@ -1,10 +1,11 @@
 /* core_sim: the scheduler's core under a virtual clock.
  *
- *   core_sim <SCRIPT        carries out a script of events, printing every action (see `commands`)
+ *   core_sim <SCRIPT
+ *       carries out a script of events, printing every action (see `commands`)
  *   core_sim random SEED RUNS [log]
- *                           RUNS random schedules, from SEED on; each is checked against what must
- * always hold, by a model that shares nothing with the core. Prints a line a run: seed, end,
- * events, hash of its log (or the log). */
+ *       RUNS random schedules, from SEED on; each is checked against what must always hold, by a
+ *       model that shares nothing with the core. Prints a line a run: seed, end, events, hash of
+ *       its log; with `log` every action too. */
 #include "schedule/core.h"
 
 #include "base/sys.h"
