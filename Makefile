@@ -25,7 +25,13 @@ COMPILE  := $(CC_$(VARIANT))
 CPPFLAGS += -D_GNU_SOURCE -DLMR_VERSION='"$(VERSION)"' -Ihost
 # Headers of libraries are not ours to warn about.
 LIBRARY_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
-LIBRARIES := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lbz2 -lm -lpthread -ldl
+comma := ,
+SHARED := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+# Lua is linked in whole (LUA_ARCHIVE= makes it a shared library again): its calls are then direct, which a
+# word count in Lua sees as 7 % of its time, and modules in C find it in the program.
+LUA_ARCHIVE ?= $(wildcard $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)/liblua5.4.a)
+LIBRARIES := $(if $(LUA_ARCHIVE),-Wl$(comma)--whole-archive $(LUA_ARCHIVE) -Wl$(comma)--no-whole-archive) \
+    $(if $(LUA_ARCHIVE),$(filter-out -llua5.4,$(SHARED)),$(SHARED)) -lbz2 -lm -lpthread -ldl
 ALL_CFLAGS := -std=c11 $(WARNINGS) $(OPT_$(VARIANT)) $(LIBRARY_CFLAGS) $(CFLAGS)
 # -rdynamic: modules in C that a job requires find the host's symbols.
 ALL_LDFLAGS := $(OPT_$(VARIANT)) -rdynamic $(LDFLAGS)
@@ -59,7 +65,7 @@ debug: ## build build/debug/lmr, without optimization
 run: ## install what is missing (Debian), build, and count the words of the example texts
 	@.ci/setup run
 	$(MAKE_QUIETLY) $(B)/lmr
-	$(B)/lmr run examples/word_count.lua -o build/word_count --overwrite examples/data/*.txt
+	LMR_STATE_DIR=build/state $(B)/lmr run examples/word_count.lua -o build/word_count --overwrite examples/data/*.txt
 	@echo "The most frequent words, from build/word_count/part-*:"
 	@LC_ALL=C sort -t "$$(printf '\t')" -k 2,2nr -k 1,1 build/word_count/part-* | sed 20q
 

@@ -102,8 +102,17 @@ local function compile(code, name, arguments)
    return load(("return function(%s) %s\nend"):format(arguments, code), "=" .. name)()
 end
 
-local named = { sum = true, count = true, min = true, max = true, mean = true, first = true, last = true, list = true,
-                distinct = true }
+local names = { "sum", "count", "min", "max", "mean", "first", "last", "list", "distinct" }
+local named = {}
+for _, name in ipairs(names) do named[name] = true end
+
+-- A word alone is no Lua: a reducer's name was meant.
+local function check_name(word)
+   if not word:find("^[%a_][%w_]*$") or load(word) then return end
+   local near = native.nearest(word, names)
+   M.usage("no reducer '%s'; %s", word, near and ("is it '%s'?"):format(near)
+      or "there are " .. table.concat(names, ", ") .. ", or give the body of function(key, values, emit)")
+end
 
 function M.one_liner(code)
    local job = { job_name = "one_liner" }
@@ -112,6 +121,7 @@ function M.one_liner(code)
    if named[code.reduce] then
       job.combine, job.reduce = mr[code.reduce], mr[code.reduce]
    elseif code.reduce then
+      check_name(code.reduce)
       job.reduce = compile(code.reduce, "-r", "key, values, emit")
    end
    M.path = "-m"

@@ -1,15 +1,7 @@
 /* report.h: what a run prints at its end (the summary), and a dry run instead of running (the
  * plan): for a reader, or as JSON.
  *
- * JSON is one object on one line; names are those below, sizes are bytes, times are seconds:
- *   summary  exit_code outcome job output wall_seconds cpu_seconds peak_memory workers records_in
- *     bytes_in records_out bytes_out map_output_pairs run_bytes
- *   spills tasks attempts failures retries counters{group{name}} resume error{type message file
- *     offset record}
- *   plan     job inputs[{path size splits}] files bytes splits map_tasks reduce_tasks steps workers
- *     split_size sort_buffer seed profile
- *   state_dir work_dir output space_needed space_free output_needed output_free
- * What is not known is null. */
+ * JSON is one object on one line. Its fields are listed by `lmr help json` (topics.c). */
 #ifndef LMR_CLI_REPORT_H
 #define LMR_CLI_REPORT_H
 

@@ -58,8 +58,10 @@ static void add_shuffle(struct text *t, const struct job_snapshot *s)
 
 static void add_tasks(struct text *t, const struct job_snapshot *s)
 {
+    char number[SIZE_TEXT_MAX];
     add_label(t, "tasks");
-    add_count(t, "", s->tasks, "task", "tasks");
+    text_printf(t, "%s map, ", count_format(s->map_tasks, number));
+    text_printf(t, "%s reduce", count_format(s->reduce_tasks, number));
     add_count(t, ", ", s->attempts, "attempt", "attempts");
     if (s->failures > 0) {
         add_count(t, ", ", s->failures, "failed", "failed");
@@ -145,6 +147,8 @@ static void json_totals(struct text *t, const struct job_snapshot *s)
     json_count(t, "run_bytes", s->run_bytes);
     json_count(t, "spills", s->spills);
     json_count(t, "tasks", s->tasks);
+    json_count(t, "map_tasks", s->map_tasks);
+    json_count(t, "reduce_tasks", s->reduce_tasks);
     json_count(t, "attempts", s->attempts);
     json_count(t, "failures", s->failures);
     json_count(t, "retries", s->retries);

@@ -72,6 +72,33 @@ static const char exit_text[] =
     "Messages and progress go to standard error, results and help to standard output. A reader "
     "of the results that stops early (as head does) is no failure.\n";
 
+static const char json_text[] =
+    "With --json a run prints one JSON object on one line: on standard output with -o, else (results "
+    "are there) as the last line on standard error. With --dry-run it is the plan, on standard "
+    "output. Sizes are bytes, times are seconds; what is not known is null.\n"
+    "\n"
+    "A run:\n"
+    "\n"
+    "    exit_code, outcome   \"complete\", \"failed\", \"not started\", …\n"
+    "    job, output          the job's id; DIR or null\n"
+    "    wall_seconds, cpu_seconds, peak_memory, workers\n"
+    "    records_in, bytes_in, records_out, bytes_out\n"
+    "    map_output_pairs, run_bytes, spills\n"
+    "    tasks, map_tasks, reduce_tasks, attempts, failures, retries\n"
+    "    counters             {\"GROUP\":{\"NAME\":N}}\n"
+    "    resume               the command that goes on, or null\n"
+    "    error                when it is not complete: type, message, and file,\n"
+    "                         offset, record and key as far as known\n"
+    "\n"
+    "A plan:\n"
+    "\n"
+    "    job, inputs          [{\"path\":…,\"size\":…,\"splits\":…}]\n"
+    "    files, bytes, splits, map_tasks, reduce_tasks, steps, workers\n"
+    "    split_size, sort_buffer, seed, profile\n"
+    "    state_dir, work_dir, output\n"
+    "    space_needed, space_free     for runs, in work_dir\n"
+    "    output_needed, output_free   for the result, in output\n";
+
 static const char files_text[] =
     "    ~/.local/state/lmr/JOB-N/   a job's journal; removed by nobody but you\n"
     "    DIR/part-00000 …            the result, see lmr help output\n"
@@ -94,6 +121,7 @@ static const struct topic table[] = {
     { "reducers", "the reducers that need no code", "REDUCERS", topic_reducers_text },
     { "testing", "how to test a job", "TESTING JOBS", topic_testing_text },
     { "exit-codes", "what the exit codes mean", "EXIT STATUS", exit_text },
+    { "json", "what --json prints", "JSON", json_text },
     { "files", "the files that lmr writes", "FILES", files_text },
     { "environment", "the environment variables that lmr reads", "ENVIRONMENT", environment_text },
     { NULL, NULL, NULL, NULL },

@@ -1,4 +1,5 @@
-/* Numbers as text: integers without printf, floats in the shortest form that reads back the same. */
+/* Numbers as text: integers without printf, floats in the shortest form that reads back the same.
+ */
 #include "data/json.h"
 
 #include <stdio.h>

@@ -11,7 +11,7 @@
 enum { TEXT_BUFFER = 256 * 1024, TEXT_SLACK = 4096, TEXT_KEPT = 4 * 1024 * 1024 };
 
 struct output {
-    const struct output_spec *spec;
+    struct output_spec spec; /* its own copy */
     row_writer write_row;
     char *path;
     int fd;
@@ -33,6 +33,7 @@ static void free_output(struct output *o)
     buf_free(&o->text);
     buf_free(&o->packed);
     buf_free(&o->scratch);
+    output_spec_free(&o->spec);
     sys_free(o->path);
     sys_free(o);
 }
@@ -47,7 +48,7 @@ void output_abandon(struct output *o)
 
 static enum status open_pairs(struct output *o, struct err *e)
 {
-    enum status status = run_create(o->path, 1, o->spec->compress == COMPRESS_LZ4, &o->run, e);
+    enum status status = run_create(o->path, 1, o->spec.compress == COMPRESS_LZ4, &o->run, e);
     return status == ST_OK ? run_segment_begin(o->run, e) : status;
 }
 
@@ -58,18 +59,31 @@ static enum status open_rows(struct output *o, struct err *e)
         [OUT_JSONL] = row_json, [OUT_RAW] = row_raw,
     };
     enum status status = ST_OK;
-    o->write_row = writers[o->spec->format];
+    o->write_row = writers[o->spec.format];
     o->hash = XXH3_createState();
     if (!o->hash || XXH3_64bits_reset(o->hash) == XXH_ERROR ||
         buf_reserve(&o->text, TEXT_BUFFER + TEXT_SLACK) != ST_OK)
         return err_memory(e, "output", TEXT_BUFFER);
-    if (o->spec->compress != COMPRESS_NONE)
-        status = compressor_open(o->spec->compress, &o->compressor, e);
+    if (o->spec.compress != COMPRESS_NONE)
+        status = compressor_open(o->spec.compress, &o->compressor, e);
     if (status == ST_OK)
         status = sys_create(o->path, &o->fd, e);
-    if (status == ST_OK && o->spec->header)
-        status = row_failed(row_header(o->spec, &o->text), e);
+    if (status == ST_OK && o->spec.header)
+        status = row_failed(row_header(&o->spec, &o->text), e);
     return status;
+}
+
+static enum status copy_spec(struct output_spec *to, const struct output_spec *from)
+{
+    *to = *from;
+    to->ncolumns = 0;
+    for (uint32_t i = 0; i < from->ncolumns; i++) {
+        to->columns[i] = sys_strdup(from->columns[i]);
+        if (!to->columns[i])
+            return ST_MEMORY;
+        to->ncolumns++;
+    }
+    return ST_OK;
 }
 
 enum status output_open(const char *path, const struct output_spec *spec, struct output **out,
@@ -79,9 +93,10 @@ enum status output_open(const char *path, const struct output_spec *spec, struct
     if (!o)
         return err_memory(e, "output", sizeof *o);
     o->fd = -1;
-    o->spec = spec;
     o->path = sys_strdup(path);
-    enum status status = o->path ? ST_OK : err_memory(e, "output", strlen(path));
+    enum status status = o->path ? copy_spec(&o->spec, spec) : ST_MEMORY;
+    if (status != ST_OK)
+        (void)err_memory(e, "output", strlen(path));
     if (status == ST_OK)
         status = spec->format == OUT_PAIRS ? open_pairs(o, e) : open_rows(o, e);
     if (status != ST_OK) {
@@ -132,7 +147,7 @@ enum status output_pair(struct output *o, struct slice key, struct slice value, 
         status = run_put(o->run, 0, key, value, e);
     } else {
         size_t before = o->text.n;
-        status = o->write_row(o->spec, key, value, &o->scratch, &o->text, e);
+        status = o->write_row(&o->spec, key, value, &o->scratch, &o->text, e);
         if (status != ST_OK)
             o->text.n = before;
         else if (o->text.n >= TEXT_BUFFER)

@@ -52,7 +52,7 @@ struct output_stats {
     uint64_t checksum;   /* XXH3-64 of the file's bytes; pairs: that of the run's footer */
 };
 
-/* Creates the file. `spec` is borrowed until the output is closed. */
+/* Creates the file. What it needs of `spec` is copied. */
 enum status output_open(const char *path, const struct output_spec *spec, struct output **out,
                         struct err *e);
 /* Writes one pair (encoded key and value). A value the format cannot hold: ST_SCRIPT (nothing of

@@ -70,8 +70,7 @@ enum status publish_check(const char *dir, bool overwrite, bool *replaces, struc
     if (stat(dir, &info) != 0) {
         if (errno == ENOENT)
             return ST_OK;
-        (void)err_sys(e, errno, "use the output directory", dir);
-        return ST_USAGE;
+        return err_set(e, ST_USAGE, "cannot use the output directory %s: %s", dir, strerror(errno));
     }
     if (!S_ISDIR(info.st_mode))
         return err_set(e, ST_USAGE, "output %s is no directory; name one that does not exist yet",
@@ -176,8 +175,10 @@ static enum status move_aside(const char *dir, const char *aside, const char *na
     struct buf from = BUF_EMPTY, to = BUF_EMPTY;
     struct stat info;
     const char *source = join(&from, dir, name), *target = join(&to, aside, name);
-    enum status st = source && target ? ST_OK : err_memory(e, "a path", strlen(dir));
-    if (st == ST_OK && lstat(source, &info) == 0)
+    enum status st = ST_OK;
+    if (!source || !target)
+        st = err_memory(e, "a path", strlen(dir));
+    else if (lstat(source, &info) == 0)
         st = sys_rename(source, target, "publish.aside", e);
     buf_free(&from);
     buf_free(&to);

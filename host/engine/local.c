@@ -31,20 +31,19 @@ struct pool {
     uv_loop_t *loop;
     struct pool_handlers handlers;
     uint32_t slots, live;
-    struct process **processes;
+    struct process *processes[]; /* by slot; NULL: empty */
 };
 
 enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers,
                       struct pool **out, struct err *e)
 {
-    struct pool *p = sys_calloc(1, sizeof *p);
-    struct process **processes = sys_calloc(slots, sizeof *processes);
-    if (!p || !processes) {
-        sys_free(p);
-        sys_free(processes);
-        return err_memory(e, "the worker pool", slots * sizeof *processes);
-    }
-    *p = (struct pool){ loop, *handlers, slots, 0, processes };
+    size_t size = sizeof(struct pool) + slots * sizeof(struct process *);
+    struct pool *p = sys_calloc(1, size);
+    if (!p)
+        return err_memory(e, "the worker pool", size);
+    p->loop = loop;
+    p->handlers = *handlers;
+    p->slots = slots;
     *out = p;
     return ST_OK;
 }
@@ -329,6 +328,5 @@ void pool_close(struct pool *p)
     if (!p)
         return;
     CHECK(p->live == 0);
-    sys_free(p->processes);
     sys_free(p);
 }

@@ -65,7 +65,10 @@ static const char *const statements[STATEMENTS] = {
 struct journal {
     sqlite3 *db;
     sqlite3_stmt *prepared[STATEMENTS];
-    bool open;          /* a transaction */
+    bool open; /* a transaction */
+    bool durable;
+    bool is_new;        /* the first transaction is not over */
+    bool is_synced;     /* the database file itself is known to be on disk */
     struct err failure; /* ST_OK: none */
     char *path;
 };
@@ -276,33 +279,59 @@ void journal_event(struct journal *j, const char *kind, const char *text)
 
 /* --- open, flush, close --- */
 
-enum status journal_flush(struct journal *j, struct err *e)
-{
-    if (j->open && j->failure.status == ST_OK) {
-        sqlite3_stmt *s = statement(j, COMMIT);
-        if (s)
-            run(j, s);
-        j->open = false;
-    }
-    if (j->failure.status != ST_OK && e)
-        *e = j->failure;
-    return j->failure.status;
-}
-
 static void execute(struct journal *j, const char *sql)
 {
     if (j->failure.status == ST_OK && sqlite3_exec(j->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         fail(j);
 }
 
-/* The empty database is written without waiting for the disk: nothing is lost with it, and the
- * first durable commit comes with journal_flush. From then on every commit waits (FULL) or is
- * ordered (NORMAL). */
-static void set_up(struct journal *j, bool durable)
+/* What the first transaction holds (schema and plan) need not wait for the disk: the first commit
+ * of a task syncs the same WAL, and comes after journal_settle. */
+static void end_first_transaction(struct journal *j)
+{
+    j->is_new = false;
+    execute(j, j->durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+}
+
+/* By SQLite's own handle: another descriptor of the file would drop its locks when closed. An empty
+ * database file beside a WAL would make SQLite throw the WAL away. */
+void journal_settle(struct journal *j)
+{
+    sqlite3_file *file = NULL;
+    if (j->is_synced || j->is_new || !j->durable || j->failure.status != ST_OK)
+        return;
+    j->is_synced = true;
+    if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+        !file->pMethods || file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+        fail(j);
+}
+
+enum status journal_flush(struct journal *j, struct err *e)
+{
+    if (j->open && j->failure.status == ST_OK) {
+        journal_settle(j);
+        sqlite3_stmt *s = statement(j, COMMIT);
+        if (s)
+            run(j, s);
+        j->open = false;
+        if (j->is_new)
+            end_first_transaction(j);
+    }
+    if (j->failure.status != ST_OK && e)
+        *e = j->failure;
+    return j->failure.status;
+}
+
+void journal_last(struct journal *j)
+{
+    CHECK(!j->open);
+    execute(j, "PRAGMA synchronous = NORMAL");
+}
+
+static void set_up(struct journal *j)
 {
     execute(j, "PRAGMA synchronous = OFF");
     execute(j, "PRAGMA journal_mode = WAL");
-    execute(j, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
     execute(j, "BEGIN");
     j->open = j->failure.status == ST_OK;
     execute(j, schema);
@@ -319,7 +348,9 @@ enum status journal_create(const char *path, bool durable, struct journal **out,
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &j->db, flags, NULL) != SQLITE_OK)
         fail(j);
-    set_up(j, durable);
+    j->durable = durable;
+    j->is_new = true;
+    set_up(j);
     enum status st = j->failure.status;
     if (st != ST_OK) {
         if (e)

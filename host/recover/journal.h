@@ -66,6 +66,13 @@ void journal_event(struct journal *j, const char *kind, const char *text);
 /* Ends the open transaction; ST_OK when there is none. After a failure the journal takes no more.
  */
 enum status journal_flush(struct journal *j, struct err *e);
+/* Once the first transaction has ended, brings the new database file itself to the disk (when
+ * durable). It is done by the next journal_flush at the latest; calling it while others work saves
+ * that flush the wait. */
+void journal_settle(struct journal *j);
+/* Says that what follows is the last transaction, which journal_close ends: that syncs the WAL
+ * anyway, so the commit does not wait for it too. Only after a flush. */
+void journal_last(struct journal *j);
 /* Flushes and closes; NULL is accepted. */
 enum status journal_close(struct journal *j, struct err *e);
 

@@ -30,8 +30,7 @@ const char *core_state_name(enum core_state state)
         CORE_STATES(X)
 #undef X
     };
-    CHECK(state < TASK_STATES);
-    return names[state];
+    return state < TASK_STATES ? names[state] : "?";
 }
 
 const char *core_move_name(enum core_move move)
@@ -41,8 +40,7 @@ const char *core_move_name(enum core_move move)
         CORE_MOVES(X)
 #undef X
     };
-    CHECK(move < TASK_MOVES);
-    return names[move];
+    return move < TASK_MOVES ? names[move] : "?";
 }
 
 /* --- arrays --- */

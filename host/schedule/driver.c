@@ -100,6 +100,8 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct driver *d = prepare->data;
     carry_out(d);
+    if (d->journal)
+        journal_settle(d->journal); /* the workers have their assignments */
     if (!d->ending)
         set_due_timer(d);
     if (d->core.live > 0 && !d->polling) {

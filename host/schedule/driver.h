@@ -87,49 +87,50 @@ struct driver {
     uv_timer_t poll_timer, due_timer;
     uv_signal_t on_int, on_term;
     uv_async_t spooled; /* sent by the thread that spools standard input */
-    bool spooling;
     struct core core;
     struct pool *pool;
     struct buf actions; /* struct core_action, not yet carried out */
-    bool polling;
+    bool polling;       /* the poll timer runs */
+    bool spooling;      /* the thread runs */
     /* the job */
+    bool has_stdin;
+    bool sides_built;
     enum driver_at at;
     enum job_phase phase;
+    uint32_t workers;
     struct description job;
     struct place place;
     struct journal *journal;
+    struct arena arena;       /* specs, names, files */
     struct buf inputs;        /* encoded array for assignments */
     struct input_spec *specs; /* parallel to it */
     struct input_name *names; /* what is read */
     size_t spec_count, name_count;
-    struct arena arena; /* specs, names, files */
     struct input_files files;
-    bool has_stdin;
     uint64_t split_size, sort_buffer, seed;
     uint64_t plan_hash;
-    uint32_t workers;
     /* where it stands */
     uint32_t step, round; /* from 0; round from 1, 0 without iteration */
+    uint32_t work_count;
+    uint32_t maps; /* of the round: they come first in AT_RUN */
     struct round_plan plan;
-    struct work *work;         /* parallel to core.tasks */
-    uint32_t work_count, maps; /* maps of the round: they come first in AT_RUN */
-    bool sides_built, stop_said;
-    struct kept_files pairs,
-        step_input; /* typed pairs: of the last round; what the step started from (empty: files) */
-    struct kept_files parts,
-        outputs;               /* of the job: parts, and mr.output files by their bare names */
-    struct kept_files indexes; /* of side files, named as the job names them */
+    struct work *work;            /* parallel to core.tasks */
+    struct kept_files pairs;      /* typed pairs of the last round */
+    struct kept_files step_input; /* typed pairs the step started from; empty: it reads files */
+    struct kept_files parts;      /* of the job */
+    struct kept_files outputs;    /* mr.output files, by their bare names */
+    struct kept_files indexes;    /* of side files, named as the job names them */
     struct counters counters, round_counters; /* of the job; of the round that ran last */
     struct buf previous;        /* counters of the round before that one (encoded), or empty */
-    struct job_snapshot totals; /* committed work only; workers: the most there were at once */
+    struct job_snapshot totals; /* committed work; workers: the most there were at once */
     uint64_t run_bytes_before;  /* totals.run_bytes when the round began */
     struct buf status;          /* newest mr.status */
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
     /* the end */
-    int stop_signal;
-    bool ending, start_failed; /* start_failed: not even the journal could be made */
-    int exit_code;
+    bool ending;
+    bool start_failed; /* not even the journal could be made */
+    int stop_signal, exit_code;
     struct err failure;
     struct err worker_failure; /* how the newest worker ended, or why none could be started */
     struct err spool_failure;

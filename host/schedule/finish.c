@@ -157,14 +157,13 @@ static enum status publish(struct driver *d, struct err *e)
             d,
             "files of mr.output are written with -o DIR only; %s and %zu more of them are left out",
             (const char *)d->outputs.files[0].name.p, d->outputs.count - 1);
-    journal_job(d->journal, "state", "publishing");
-    st = journal_flush(d->journal, e);
+    if (to_directory) { /* from here on there is something to finish after a kill */
+        journal_job(d->journal, "state", "publishing");
+        st = journal_flush(d->journal, e);
+    }
     if (st == ST_OK)
         st = to_directory ? write_output(d, files, count, e) : stream_output(d, files, count, e);
-    if (st != ST_OK)
-        return st;
-    journal_job(d->journal, "state", "complete");
-    return journal_flush(d->journal, e);
+    return st;
 }
 
 void finish_publish(struct driver *d)
@@ -272,12 +271,21 @@ static void close_journal(struct driver *d)
         d->observer->warning(d->observer->context, e.message);
 }
 
+/* A kill from here on costs a repeated publishing at most, which changes nothing. */
+static void complete(struct driver *d)
+{
+    if (journal_flush(d->journal, NULL) == ST_OK)
+        journal_last(d->journal);
+    journal_job(d->journal, "state", "complete");
+}
+
 void finish_cleanup(struct driver *d)
 {
     struct err e;
     if (!d->place.job_dir)
         return;
     if (d->at == AT_END && d->exit_code == 0) {
+        complete(d);
         if (place_remove_temporary(&d->place, true, &e) != ST_OK)
             report_warning(d, "temporary files are left: %s", e.message);
     } else {

@@ -48,6 +48,7 @@ struct job_snapshot {
     uint64_t records_out, bytes_out;   /* of parts */
     uint64_t pairs, run_bytes, spills; /* map side */
     uint64_t tasks, attempts, failures, retries; /* so far */
+    uint64_t map_tasks, reduce_tasks; /* of `tasks`; the rest prepare, sample and format */
     uint64_t workers;
     int64_t started;    /* sys_now() */
     const char *status; /* newest mr.status text, or "" */

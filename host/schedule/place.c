@@ -4,6 +4,7 @@
 #include "data/publish.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -20,9 +21,7 @@ const char *place_join(struct place *p, const char *dir, const char *name)
     char *path = arena_alloc(&p->arena, n + m + 2);
     if (!path)
         return NULL;
-    memcpy(path, dir, n);
-    path[n] = '/';
-    memcpy(path + n + 1, name, m + 1);
+    (void)snprintf(path, n + m + 2, "%s/%s", dir, name);
     return path;
 }
 
@@ -87,7 +86,7 @@ enum status place_plan(struct place *p, const struct run_options *options, struc
 static void file_name(const char *job_name, char out[NAME_MAX_BYTES + 1])
 {
     size_t n = 0;
-    for (; job_name[n] && n < NAME_MAX_BYTES; n++) {
+    for (; n < NAME_MAX_BYTES && job_name[n]; n++) {
         char c = job_name[n];
         bool plain = isalnum((unsigned char)c) || c == '_' || c == '-' || (c == '.' && n > 0);
         out[n] = plain ? c : '_';
@@ -97,13 +96,33 @@ static void file_name(const char *job_name, char out[NAME_MAX_BYTES + 1])
         (void)snprintf(out, NAME_MAX_BYTES + 1, "job");
 }
 
+/* The greatest N of the job folders NAME-N there are, or 0. */
+static unsigned long newest_number(const char *dir, const char *name)
+{
+    size_t n = strlen(name);
+    unsigned long newest = 0;
+    const struct dirent *entry;
+    DIR *d = opendir(dir);
+    while (d && (entry = readdir(d))) {
+        if (strncmp(entry->d_name, name, n) != 0 || entry->d_name[n] != '-')
+            continue;
+        char *end = NULL;
+        unsigned long number = strtoul(entry->d_name + n + 1, &end, 10);
+        if (*end == '\0' && number > newest && number < UINT_MAX)
+            newest = number;
+    }
+    if (d)
+        (void)closedir(d);
+    return newest;
+}
+
 /* The exclusive mkdir decides between two that want the same number. */
 static enum status claim_job_dir(struct place *p, const char *job_name, struct err *e)
 {
     char name[NAME_MAX_BYTES + 1], id[NAME_MAX_BYTES + 32];
     file_name(job_name, name);
-    for (unsigned n = 1; n < UINT_MAX; n++) {
-        (void)snprintf(id, sizeof id, "%s-%u", name, n);
+    for (unsigned long n = newest_number(p->state_dir, name) + 1; n <= UINT_MAX; n++) {
+        (void)snprintf(id, sizeof id, "%s-%lu", name, n);
         const char *dir = place_join(p, p->state_dir, id);
         p->job_id = arena_strdup(&p->arena, id);
         if (!dir || !p->job_id)

@@ -1,7 +1,7 @@
 /* place.h: where a job keeps things.
  *
- *   job folder    STATE_DIR/JOBID: the journal (journal.db). JOBID is NAME-N, N the first number
- * that was free. stage folder  parts before they are published: OUT/.lmr-JOBID, or JOB_FOLDER/parts
+ *   job folder    STATE_DIR/JOBID: the journal (journal.db). JOBID is NAME-N, N one more than
+ * the newest. stage folder  parts before they are published: OUT/.lmr-JOBID, or JOB_FOLDER/parts
  * when results go to standard output work folder   runs, typed pairs between steps, indexes,
  * spooled input: WORK_DIR/JOBID, else the stage folder, else JOB_FOLDER/work
  *

@@ -65,6 +65,8 @@ static void run(struct driver *d)
         return;
     d->maps = groups[0].count;
     d->run_bytes_before = d->totals.run_bytes;
+    d->totals.map_tasks += groups[0].count;
+    d->totals.reduce_tasks += groups[1].count;
     d->totals.tasks += groups[0].count + groups[1].count;
     load(d, AT_RUN, JOB_MAP, groups, 2, true);
     d->totals.phase_bytes = d->plan.input_bytes;

@@ -106,7 +106,7 @@ static void map_words(lua_State *L, struct map_task *m)
             (void)luaL_error(L, "mr.word_mapper reads text; use a map function for this input");
         const uint8_t *p = rec->value.p, *end = p + rec->value.n, *word;
         at_record(m, rec->offset);
-        while (words_next(&p, end, &word)) {
+        while (words_next(words_class, &p, end, &word)) {
             if (collect_string_int(c, (const char *)word, (size_t)(p - word), 1, &m->err) != ST_OK)
                 (void)raise_status(L, m);
             m->emitter.pairs++;

@@ -4,6 +4,7 @@
 #include "base/sys.h"
 #include "data/side.h"
 #include "script/failure.h"
+#include "script/gmatch.h"
 #include "script/interrupt.h"
 #include "script/load.h"
 #include "script/mr.h"
@@ -23,6 +24,7 @@ static int setup(lua_State *L)
 {
     struct script *s = lua_touserdata(L, 1);
     luaL_openlibs(L);
+    gmatch_setup(L);
     value_setup(L);
     rng_setup(L);
     load_setup(L);

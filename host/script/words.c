@@ -15,32 +15,39 @@ const uint8_t words_class[256] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 };
 
-/* Upvalues of the iterator: the text, which keeps the bytes alive, and where it stands. */
+/* Upvalues of the iterator: this, the text and, when it is no static one, the class: both kept alive. */
 struct word_iterator {
-    const uint8_t *p, *end;
+    const uint8_t *p, *end, *class;
 };
 
 static int next_word(lua_State *L)
 {
     struct word_iterator *it = lua_touserdata(L, lua_upvalueindex(1));
     const uint8_t *word;
-    if (!words_next(&it->p, it->end, &word))
+    if (!words_next(it->class, &it->p, it->end, &word))
         return 0;
     (void)lua_pushlstring(L, (const char *)word, (size_t)(it->p - word));
     return 1;
 }
 
-int words_iterate(lua_State *L)
+int words_push_runs(lua_State *L, const uint8_t *class)
 {
     size_t n;
-    const char *s = luaL_checklstring(L, 1, &n);
-    lua_settop(L, 1);
+    const char *s = lua_tolstring(L, 1, &n);
+    lua_settop(L, 3);
+    lua_replace(L, 2);
     struct word_iterator *it = lua_newuserdatauv(L, sizeof *it, 0);
-    it->p = (const uint8_t *)s;
-    it->end = it->p + n;
+    *it = (struct word_iterator){ (const uint8_t *)s, (const uint8_t *)s + n, class };
     lua_insert(L, 1);
-    lua_pushcclosure(L, next_word, 2);
+    lua_pushcclosure(L, next_word, 3);
     return 1;
+}
+
+int words_iterate(lua_State *L)
+{
+    (void)luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    return words_push_runs(L, words_class);
 }
 
 int words_split(lua_State *L)

@@ -9,21 +9,24 @@
 
 extern const uint8_t words_class[256]; /* 1: part of a word */
 
-/* The next word from `p` on; its start and end, or false. */
-static inline bool words_next(const uint8_t **p, const uint8_t *end, const uint8_t **word)
+/* The next run of bytes of a class (1 in its table of 256) from `p` on: its start in *word, its end in *p; or false. */
+static inline bool words_next(const uint8_t *class, const uint8_t **p, const uint8_t *end, const uint8_t **word)
 {
     const uint8_t *s = *p;
-    while (s < end && !words_class[*s])
+    while (s < end && !class[*s])
         s++;
     if (s == end)
         return false;
     *word = s;
     do
         s++;
-    while (s < end && words_class[*s]);
+    while (s < end && class[*s]);
     *p = s;
     return true;
 }
+
+/* Returns an iterator over the runs of a class in the string at 1; the value at 3, if any, keeps the class alive. */
+int words_push_runs(lua_State *L, const uint8_t *class);
 
 /* mr.words(s) → iterator; mr.split(s, separator) → array; mr.fields(s) → array. */
 int words_iterate(lua_State *L);

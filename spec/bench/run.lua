@@ -1,9 +1,9 @@
 -- The runner: see run.sh for how it is called and rows.lua for what it measures.
 local WORK = "build/bench/run/" -- results and reports of the commands; emptied all the time
-local RUNS_MIN, MIB = 5, 1024   -- the greatest resident size comes in KiB
+local RUNS, MIB = 5, 1024       -- the greatest resident size comes in KiB
 
 local groups = dofile("spec/bench/rows.lua")
-local options = { runs = RUNS_MIN, lmr = "build/release/lmr", check = true, only = nil, list = false }
+local options = { runs = RUNS, lmr = "build/release/lmr", check = true, only = nil, list = false }
 
 local function quote(text)
    return "'" .. text:gsub("'", "'\\''") .. "'"
@@ -50,7 +50,7 @@ local takes_value = {
    end,
    ["--runs"] = function(value)
       options.runs = math.tointeger(tonumber(value))
-      if not options.runs or options.runs < 1 then usage("--runs needs a number from 1") end
+      if not options.runs or options.runs < 0 then usage("--runs needs a number; 0: only compare results") end
    end,
    ["--lmr"] = function(value) options.lmr = value end,
 }
@@ -118,7 +118,9 @@ local function measure(group, name)
    if code ~= "0" then
       error(("%s of group %s ended with exit code %s:\n%s"):format(name, group.name, code, read(files.err)), 0)
    end
-   return { wall = tonumber(wall), cpu = tonumber(user) + tonumber(system), size = tonumber(size) / MIB }
+   local taken = { wall = tonumber(wall), cpu = tonumber(user) + tonumber(system), size = tonumber(size) / MIB }
+   tell("   %-8s %7.2f s, CPU %7.2f s, %5.0f MiB", name, taken.wall, taken.cpu, taken.size)
+   return taken
 end
 
 -- ---------------------------------------------------------------- checking results
@@ -304,14 +306,18 @@ local function main()
    local measured, failures = {}, 0
    for _, group in ipairs(chosen) do
       local ok, result = pcall(run_group, group)
-      if ok then
+      if ok and options.runs > 0 then
          measured[#measured + 1] = result
-      else
+      elseif not ok then
          failures = failures + 1
          tell("run.sh: group %s could not be measured: %s", group.name, result)
       end
    end
-   if measured[1] then print_results(measured) end
+   if measured[1] then
+      print_results(measured)
+   elseif failures == 0 then
+      print("the results of each group are equal")
+   end
    return failures
 end
 

@@ -4,8 +4,8 @@
 #    spec/bench/run.sh [--only GROUP,…] [--runs N] [--lmr PATH] [--no-check] [--list]
 #
 # The corpora and all results lie in build/bench. The commands of a group take turns; each is run
-# five times (or --runs) and its median counts. Before that, all results of a group are checked to be equal.
-# A group that fails is reported, and the others go on. Groups: --list.
+# five times (or --runs; 0: not at all) and its median counts. Before that, all results of a group are
+# checked to be equal. A group that fails is reported, and the others go on. Groups: --list.
 set -eu
 cd "$(dirname "$0")/../.."
 

@@ -342,7 +342,7 @@ describe("a full disk", function()
       local dir = directory { ["job.lua"] = JOB, ["in.txt"] = numbers() }
       local result = on_disk("1m", dir, "lmr run job.lua in.txt -o disk/out")
       assert.matches("map_0 failed %(disk_full%): cannot write [^\n]*/disk/out/[^\n]*: No space left on device; " ..
-         "[^\n]*: free that much in [^\n]*/disk/out/[^\n]*, or use [^\n]*%-o on a larger disk", result.err)
+         "[^\n]*: free that much there, or use another disk", result.err)
       assert.matches("code 1 left 0 free 1024\n$", result.err)
       assert.equal("", result.out)
    end)
@@ -351,7 +351,7 @@ describe("a full disk", function()
       local dir = directory { ["job.lua"] = JOB, ["in.txt"] = numbers() }
       local result = on_disk("1m", dir, "lmr run job.lua in.txt -o out --work-dir disk")
       assert.matches("map_0 failed %(disk_full%): cannot write [^\n]*/disk/[^\n]*: No space left on device; " ..
-         "[^\n]*use %-%-work%-dir", result.err)
+         "[^\n]*%-%-work%-dir for runs", result.err)
       assert.matches("code 1 left 0 free 1024\n$", result.err)
       assert.is_false(h.exists(dir .. "/out"))
    end)

@@ -18,7 +18,7 @@ local run_options = {
    "help",
 }
 local commands = { "run", "new", "lua", "help", "version" }
-local topics = { "job", "input", "output", "reducers", "testing", "exit-codes", "files", "environment" }
+local topics = { "job", "input", "output", "reducers", "testing", "exit-codes", "json", "files", "environment" }
 
 local function columns(line)
    return utf8.len(line) or #line
@@ -110,7 +110,7 @@ describe("the man page", function()
       end
       assert.same({
          "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS AND OPTIONS", "JOBS", "INPUTS", "OUTPUTS", "REDUCERS",
-         "TESTING JOBS", "EXIT STATUS", "FILES", "ENVIRONMENT", "EXAMPLES", "SEE ALSO",
+         "TESTING JOBS", "EXIT STATUS", "JSON", "FILES", "ENVIRONMENT", "EXAMPLES", "SEE ALSO",
       }, sections)
       assert.matches("^%.TH LMR 1 ", page)
       assert.matches("\nlmr \\%- ", page) -- what whatis(1) reads
@@ -193,7 +193,7 @@ describe("the completion for bash", function()
       assert.same({ "help", "lua", "new", "run", "version" }, offered("lmr", ""))
       assert.same({ "run" }, offered("lmr", "r"))
       assert.same({ "--seed", "--set", "--sort-buffer", "--split-size", "--state-dir" }, offered("lmr", "run", "--s"))
-      assert.same({ "job" }, offered("lmr", "help", "j"))
+      assert.same({ "job", "json" }, offered("lmr", "help", "j"))
    end)
 
    it("offers values", function()

@@ -199,6 +199,89 @@ describe("options", function()
    end)
 end)
 
+describe("places", function()
+   it("are taken from options, else from the environment", function()
+      local state, work = h.tmpdir(), h.tmpdir()
+      local function shown(env, ...)
+         local result = h.run({ "run", "-n", "--json", "job.lua", "in.txt", ... }, { dir = dir, env = env })
+         assert.equal("", result.err)
+         return cjson.decode(result.out)
+      end
+      local env = { LMR_STATE_DIR = state, LMR_WORK_DIR = work }
+      assert.equal(state, shown(env).state_dir)
+      assert.equal(work, shown(env).work_dir)
+      assert.equal(work, shown(env, "--state-dir", work).state_dir)
+      assert.equal(state, shown(env, "--work-dir", state).work_dir)
+      local xdg = shown({ LMR_STATE_DIR = false, XDG_STATE_HOME = state }).state_dir
+      assert.equal(state .. "/lmr", xdg)
+      local home = shown({ LMR_STATE_DIR = false, XDG_STATE_HOME = false, HOME = state }).state_dir
+      assert.equal(state .. "/.local/state/lmr", home)
+   end)
+
+   it("are used", function()
+      local state, work = h.tmpdir(), h.tmpdir()
+      local result = lmr("run", "-q", "job.lua", "in.txt", "--state-dir", state, "--work-dir", work)
+      assert.equal("a b c1x\t2000\n", result.out)
+      assert.same({ "options-1" }, h.ls(state))
+      assert.same({}, h.ls(work)) -- runs are gone with the job
+   end)
+
+   it("that cannot be are refused", function()
+      local result = lmr("run", "job.lua", "in.txt", "--state-dir", "in.txt/x")
+      assert.matches("^lmr: cannot make directory [^\n]*in%.txt: Not a directory\n", result.err)
+      assert.equal(2, result.code)
+      assert.equal("", result.out)
+   end)
+end)
+
+describe("a profile", function()
+   it("is one of ours, or a file", function()
+      h.write(dir, "mine.lua", 'return { extends = "testing", limits = { memory_limit = "64M" } }\n')
+      for _, name in ipairs { "production", "testing", "development", "mine.lua" } do
+         local result = lmr("run", "-q", "job.lua", "in.txt", "--profile", name)
+         assert.equal("", result.err)
+         assert.equal("a b c1x\t2000\n", result.out)
+      end
+   end)
+
+   it("that is not known names the nearest", function()
+      local result = lmr("run", "job.lua", "in.txt", "-p", "prodution")
+      assert.equal(2, result.code)
+      assert.matches("prodution", result.err, 1, true)
+      assert.matches("production", result.err, 1, true)
+      assert.equal("", result.out)
+   end)
+end)
+
+describe("the result", function()
+   it("is the same whatever the workers, the buffer and the compression", function()
+      local lines = {}
+      for i = 1, 20000 do
+         lines[i] = ("%d\n"):format(i * 7919 % 5003)
+      end
+      h.write(dir, "many.txt", table.concat(lines))
+      local function result(...)
+         local run = lmr("run", "-q", "-m", "emit(value, 1)", "-r", "sum", "many.txt", "--split-size", "8K", ...)
+         assert.equal("", run.err)
+         assert.equal(0, run.code)
+         return run.out
+      end
+      local expected = result("--workers", "1", "--reducers", "1")
+      assert.equal(5003, #h.lines(expected))
+      assert.equal(expected, result("--workers", "3", "--reducers", "1"))
+      assert.equal(expected, result("--compress-runs", "--reducers", "1"))
+      assert.equal(expected, result("--sort-buffer", "64K", "--reducers=1"))
+   end)
+
+   it("depends on the seed where the job asks for chance", function()
+      local function result(...)
+         return lmr("run", "-q", "-m", "emit(math.random(1 << 40))", "in.txt", ...).out
+      end
+      assert.equal(result("--seed", "1"), result("--seed", "1", "--workers", "1"))
+      assert.are_not.equal(result("--seed", "1"), result("--seed", "2"))
+   end)
+end)
+
 describe("a command", function()
    it("that is not known names the nearest one", function()
       refused("no command rnu; did you mean lmr run? (lmr help lists all commands)", "rnu")

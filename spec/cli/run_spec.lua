@@ -77,6 +77,20 @@ describe("results", function()
       assert.equal("a\nb a\nc a b\n", lmr({ "run", "-q", "-m", "emit(value)", "in.txt" }).out)
    end)
 
+   it("of a one-liner that is wrong say where", function()
+      for _, case in ipairs {
+         { "emit(", "sum", "^lmr: %-m:1: [^\n]+\n$" },
+         { "emit(value)", "summ", "^lmr: no reducer 'summ'; is it 'sum'%?\n$" },
+         { "emit(value)", "xyzzy", "^lmr: no reducer 'xyzzy'; there are sum, count, [^\n]+\n$" },
+         { "emit(value)", "emit(", "^lmr: %-r:1: [^\n]+\n$" },
+      } do
+         local result = lmr { "run", "-m", case[1], "-r", case[2], "in.txt" }
+         assert.matches(case[3], result.err)
+         assert.equal("", result.out)
+         assert.equal(2, result.code)
+      end
+   end)
+
    it("are written in another format when told", function()
       assert.equal('{"key":"a","value":3}\n{"key":"b","value":2}\n{"key":"c","value":1}\n',
          lmr({ "run", "-q", "count.lua", "in.txt", "--output-format", "jsonl" }).out)
@@ -182,12 +196,25 @@ describe("JSON", function()
       assert.equal(12, summary.bytes_out)
       assert.equal(2, summary.attempts)
       assert.equal(0, summary.failures)
-      assert.equal(2, summary.workers)
+      assert.same({ 1, 1 }, { summary.map_tasks, summary.reduce_tasks })
+      assert.is_true(summary.workers == 1 or summary.workers == 2) -- there is work for one
       assert.same({ lines = { all = 3 }, seen = { words = 6 } }, summary.counters)
       assert.is_true(summary.wall_seconds > 0 and summary.wall_seconds < 60)
       assert.is_true(summary.cpu_seconds > 0)
       assert.is_true(summary.peak_memory > 1 << 20)
       assert.is_nil(summary.error)
+   end)
+
+   it("has the fields that help lists, and no others", function()
+      local text = h.run({ "help", "json" }).out
+      local run, plan = text:match("\nA run:\n(.*)\nA plan:\n(.*)$")
+      local function check(object, listed)
+         for name in pairs(object) do
+            assert.is_truthy(listed:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
+         end
+      end
+      check(cjson.decode(lmr({ "run", "--json", "count.lua", "in.txt", "-o", out_dir() }).out), run)
+      check(cjson.decode(lmr({ "run", "--json", "-n", "count.lua", "in.txt", "-o", out_dir() }).out), plan)
    end)
 
    it("is the last line on standard error without", function()
@@ -364,6 +391,16 @@ describe("progress on a terminal", function()
       for _, line in ipairs(lines) do
          assert.is_nil(line:find("running", 1, true), line)
       end
+   end)
+
+   it("is gone when the job is interrupted", function()
+      local text = terminal(100, "timeout -s INT 0.4 lmr run slow.lua in.txt >/dev/null; echo code $?")
+      local lines, rest = screen(text)
+      assert.equal("", rest)
+      for _, line in ipairs(lines) do
+         assert.is_nil(line:find("running)", 1, true), line)
+      end
+      assert.matches("interrupted", text, 1, true)
    end)
 
    it("leaves results on the same terminal alone", function()

@@ -1,5 +1,6 @@
-/* fuzz_wire: any bytes as what came over a worker's socket, in any pieces. Whole messages are taken, looked into as the driver and
- * the worker do, and put again; nothing may be read out of bounds. */
+/* fuzz_wire: any bytes as what came over a worker's socket, in any pieces. Whole messages are
+ * taken, looked into as the driver and the worker do, and put again; nothing may be read out of
+ * bounds. */
 #include "schedule/wire.h"
 
 #include "data/codec.h"

@@ -27,7 +27,6 @@
 #include <xxhash.h>
 
 struct probe {
-    struct output_spec spec;
     struct output *output;
     struct side *side;
 };
@@ -62,10 +61,11 @@ static void open_output(struct probe *p, char *line)
 {
     struct err e;
     char *path = notation_word(&line);
+    struct output_spec parsed;
     err_clear(&e);
-    output_spec_free(&p->spec);
-    if (parse_spec(line, &p->spec) == ST_OK)
-        (void)report(output_open(path, &p->spec, &p->output, &e), &e);
+    if (parse_spec(line, &parsed) == ST_OK)
+        (void)report(output_open(path, &parsed, &p->output, &e), &e);
+    output_spec_free(&parsed);
 }
 
 static void key_of(char **line, struct buf *key)
@@ -329,7 +329,6 @@ int main(void)
     }
     free(line);
     output_abandon(p.output);
-    output_spec_free(&p.spec);
     side_close(p.side);
     return 0;
 }
