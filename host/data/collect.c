@@ -8,14 +8,15 @@
 
 static_assert((uint32_t)PARTITION_BY_KEY == (uint32_t)COMBINE_ANY, "one word for both");
 
-/* The stage is folded when it holds this much: enough for the cache misses of folding to overlap, little enough to stay
- * in the nearest caches. */
+/* The stage is folded when it holds this much: enough for the cache misses of folding to overlap,
+ * little enough to stay in the nearest caches. */
 enum { BATCH_BYTES = 32 * 1024, BATCH_PAIRS = 1024 };
 
 /* A stage grown beyond this is given back once it is folded. */
 enum { STAGE_KEEP = 4 << 20 };
 
-/* Budgets are cut to this (references of the sort are 32 bits), which moves spill points and nothing else. */
+/* Budgets are cut to this (references of the sort are 32 bits), which moves spill points and
+ * nothing else. */
 #define BUDGET_MAX (UINT64_C(24) << 30)
 
 static enum status reserve_stage(struct collect *c, size_t more, struct err *e)
@@ -101,10 +102,11 @@ void collect_stage_drop(struct collect *c)
 }
 
 /* Notes the pair that ends at stage.n; there is room for it. */
-static inline void add_staged(struct collect *c, size_t key_length, size_t value_length, uint32_t partition)
+static inline void add_staged(struct collect *c, size_t key_length, size_t value_length,
+                              uint32_t partition)
 {
-    c->pairs[c->pair_count++] =
-        (struct staged){ (uint32_t)key_length, (uint32_t)value_length, partition };
+    c->pairs[c->pair_count++] = (struct staged){ (uint32_t)key_length, (uint32_t)value_length,
+                                                 partition };
     c->key_start = c->stage.n;
     c->key_end = 0;
 }
@@ -163,7 +165,8 @@ static inline size_t write_int(uint8_t *p, int64_t v)
     return 1 + varint_put(p + 1, zigzag(v));
 }
 
-enum status collect_string_int(struct collect *c, const char *s, size_t n, int64_t value, struct err *e)
+enum status collect_string_int(struct collect *c, const char *s, size_t n, int64_t value,
+                               struct err *e)
 {
     size_t room = n + 2 + VARINT_MAX + COMBINE_WORDS;
     if (c->stage.cap - c->stage.n < room || c->pair_count == c->pair_cap || n > RUN_BLOCK) {
@@ -245,7 +248,8 @@ uint64_t collect_spills(const struct collect *c)
     return c->stats.spills;
 }
 
-enum status collect_finish(struct collect *c, bool durable, struct collect_stats *stats, struct err *e)
+enum status collect_finish(struct collect *c, bool durable, struct collect_stats *stats,
+                           struct err *e)
 {
     CHECK(c->run);
     collect_undo(c);

@@ -1,4 +1,5 @@
-/* collect_internal.h: what the collector's files share: staging (collect.c), folding (fold.c), spilling (spill.c). */
+/* collect_internal.h: what the collector's files share: staging (collect.c), folding (fold.c),
+ * spilling (spill.c). */
 #ifndef LMR_DATA_COLLECT_INTERNAL_H
 #define LMR_DATA_COLLECT_INTERNAL_H
 
@@ -22,7 +23,7 @@ struct collect {
     struct buf stage;
     struct staged *pairs;
     size_t pair_count, pair_cap;
-    size_t key_start, key_end;    /* of the pair being built; key_end 0: its key is not ended */
+    size_t key_start, key_end; /* of the pair being built; key_end 0: its key is not ended */
     size_t committed, committed_bytes;
     struct mark *marks;
     size_t mark_count, mark_cap;
@@ -41,7 +42,8 @@ struct collect {
     struct run_writer *run;
     struct buf scratch; /* a partial being written */
     struct collect_stats stats;
-    enum status failed; /* of the first error of a fold or spill: from then on there is nothing to go on with */
+    enum status failed; /* of the first error of a fold or spill: from then on there is nothing to
+                           go on with */
 };
 
 /* Folds the committed pairs of the stage and empties it. */
@@ -49,7 +51,7 @@ enum status collect_fold(struct collect *c, struct err *e);
 /* Writes what is folded as one segment; nothing when there is nothing. */
 enum status collect_spill(struct collect *c, struct err *e);
 /* Writes a pair too large for the sort buffer as a segment of its own. */
-enum status collect_spill_pair(struct collect *c, uint32_t partition, struct slice key, struct slice value,
-                               struct err *e);
+enum status collect_spill_pair(struct collect *c, uint32_t partition, struct slice key,
+                               struct slice value, struct err *e);
 
 #endif

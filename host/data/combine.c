@@ -14,8 +14,8 @@ static uint64_t limit_of(unsigned bits)
     return (UINT64_C(5) << bits) / 8;
 }
 
-enum status combine_open(struct combine *t, const struct agg *agg, uint64_t budget, uint32_t partitions,
-                         struct err *e)
+enum status combine_open(struct combine *t, const struct agg *agg, uint64_t budget,
+                         uint32_t partitions, struct err *e)
 {
     size_t size = (agg_state_size(agg) + 7) / 8 * 8;
     uint32_t head = (uint32_t)(sizeof(struct pile_head) + size);
@@ -66,13 +66,12 @@ static inline uint64_t load_word(const uint8_t *p)
     return word;
 }
 
-/* The first 8 and the next 8 bytes of a key of at most 16, zero behind its end, without a branch. */
+/* The first 8 and the next 8 bytes of a key of at most 16, zero behind its end; branchless. */
 static inline void load_words(const uint8_t *p, size_t n, uint64_t words[2])
 {
-    static const uint64_t mask[9] = {
-        0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
-        UINT64_MAX
-    };
+    static const uint64_t mask[9] = { 0,          0xff,         0xffff,         0xffffff,
+                                      0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
+                                      UINT64_MAX };
     size_t low = n < 8 ? n : 8;
     words[0] = load_word(p) & mask[low];
     words[1] = load_word(p + 8) & mask[n - low];
@@ -156,7 +155,8 @@ static enum status double_slots(struct combine *t, struct err *e)
     return ST_OK;
 }
 
-enum status combine_insert(struct combine *t, const struct combine_pair *pair, uint32_t partition, struct err *e)
+enum status combine_insert(struct combine *t, const struct combine_pair *pair, uint32_t partition,
+                           struct err *e)
 {
     if (t->pile.count >= t->limit) {
         enum status status = double_slots(t, e);
@@ -171,7 +171,7 @@ enum status combine_insert(struct combine *t, const struct combine_pair *pair, u
     return ST_OK;
 }
 
-/* An integer of one byte, or of a varint of one byte: what nearly every count and sum is fed with. */
+/* An integer of one byte, or of a varint of one byte: what nearly every sum is fed with. */
 static inline bool small_int(struct slice value, int64_t *v)
 {
     if (value.n == 1 && (value.p[0] & 0xf0) == VAL_INT0) {
@@ -185,7 +185,8 @@ static inline bool small_int(struct slice value, int64_t *v)
     return false;
 }
 
-static enum status fold_weighed(struct combine *t, uint8_t *entry, struct slice value, struct err *e)
+static enum status fold_weighed(struct combine *t, uint8_t *entry, struct slice value,
+                                struct err *e)
 {
     void *state = combine_state(entry);
     size_t before = agg_weight(t->agg, state);
@@ -194,7 +195,8 @@ static enum status fold_weighed(struct combine *t, uint8_t *entry, struct slice 
     return status;
 }
 
-static inline enum status fold_value(struct combine *t, uint8_t *entry, struct slice value, struct err *e)
+static inline enum status fold_value(struct combine *t, uint8_t *entry, struct slice value,
+                                     struct err *e)
 {
     if (!t->is_sum && !t->is_count)
         return fold_weighed(t, entry, value, e);
@@ -229,8 +231,8 @@ void combine_prepare(const struct combine *t, struct combine_pair *pairs, size_t
     }
 }
 
-enum status combine_fold(struct combine *t, const struct combine_pair *pairs, size_t n, size_t *done,
-                         struct err *e)
+enum status combine_fold(struct combine *t, const struct combine_pair *pairs, size_t n,
+                         size_t *done, struct err *e)
 {
     enum status status = ST_OK;
     size_t i = 0;

@@ -30,8 +30,8 @@ static enum status find_partition(const struct collect *c, struct slice key, uin
     return ST_OK;
 }
 
-static enum status fold_into_pile(struct collect *c, struct slice key, struct slice value, uint32_t chosen,
-                                  struct err *e)
+static enum status fold_into_pile(struct collect *c, struct slice key, struct slice value,
+                                  uint32_t chosen, struct err *e)
 {
     uint32_t partition = 0;
     uint64_t cost = key.n + value.n + PILE_CHARGE;
@@ -53,9 +53,10 @@ static enum status fold_into_pile(struct collect *c, struct slice key, struct sl
     return ST_OK;
 }
 
-/* Adds the entry of a key that has none yet, after a spill when there is no room for it. True in *written when
- * the pair was too large for that and went to the run by itself. */
-static enum status add_entry(struct collect *c, const struct combine_pair *pair, bool *written, struct err *e)
+/* Adds the entry of a key that has none yet, after a spill when there is no room for it. True in
+ * *written when the pair was too large for that and went to the run by itself. */
+static enum status add_entry(struct collect *c, const struct combine_pair *pair, bool *written,
+                             struct err *e)
 {
     uint32_t partition = 0;
     struct combine *t = &c->table;
@@ -72,8 +73,8 @@ static enum status add_entry(struct collect *c, const struct combine_pair *pair,
 }
 
 /* Folds prepared pairs; *done as combine_fold has it. */
-static enum status fold_pairs(struct collect *c, const struct combine_pair *pairs, size_t n, size_t *done,
-                              struct err *e)
+static enum status fold_pairs(struct collect *c, const struct combine_pair *pairs, size_t n,
+                              size_t *done, struct err *e)
 {
     enum status status = ST_OK;
     *done = 0;

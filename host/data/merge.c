@@ -3,8 +3,8 @@
 #include "base/sys.h"
 #include "data/tree.h"
 
-/* One sorted sequence: a segment of a run given, or of an intermediate one. Its run is opened when a tree needs it, so
- * that no more than fan_in files are open at once. */
+/* One sorted sequence: a segment of a run given, or of an intermediate one. Its run is opened when
+ * a tree needs it, so that no more than fan_in files are open at once. */
 struct source {
     char *path;
     uint64_t segment, pairs;
@@ -29,8 +29,8 @@ struct merge {
     const struct merge_config *config; /* while opening only */
 };
 
-static enum status add_source(struct merge *m, const struct run *r, uint64_t segment, uint32_t partition,
-                              struct err *e)
+static enum status add_source(struct merge *m, const struct run *r, uint64_t segment,
+                              uint32_t partition, struct err *e)
 {
     uint64_t pairs = run_partition_pairs(r, segment, partition);
     if (pairs == 0)
@@ -83,7 +83,8 @@ static void close_runs(struct open_runs *open)
 }
 
 /* The run of a source: the one opened last when that is it. */
-static enum status run_of(struct open_runs *open, const struct source *s, struct run **r, struct err *e)
+static enum status run_of(struct open_runs *open, const struct source *s, struct run **r,
+                          struct err *e)
 {
     if (open->n == 0 || strcmp(run_path(open->runs[open->n - 1]), s->path) != 0) {
         enum status status = run_open(s->path, &open->runs[open->n], e);
@@ -123,8 +124,8 @@ static enum status plant_tree(const struct source *s, size_t n, struct open_runs
 }
 
 /* A tree over `n` sources; `open` keeps their runs until the tree is closed. */
-static enum status open_tree(const struct source *s, size_t n, struct open_runs *open, struct tree **tree,
-                             struct err *e)
+static enum status open_tree(const struct source *s, size_t n, struct open_runs *open,
+                             struct tree **tree, struct err *e)
 {
     struct run_cursor **cursors = sys_calloc(n, sizeof(struct run_cursor *));
     struct run **runs = sys_calloc(n, sizeof(struct run *));
@@ -154,8 +155,8 @@ static enum status copy_tree(struct tree *tree, struct run_writer *w, struct err
 }
 
 /* Merges `n` sources into a new run at `path`. */
-static enum status write_merged(const struct merge *m, const struct source *s, size_t n, const char *path,
-                                struct err *e)
+static enum status write_merged(const struct merge *m, const struct source *s, size_t n,
+                                const char *path, struct err *e)
 {
     struct open_runs open = { NULL, 0 };
     struct tree *tree = NULL;
@@ -204,7 +205,8 @@ static enum status merge_down(struct merge *m, size_t at, size_t n, struct err *
     return ST_OK;
 }
 
-/* Merges neighbours, from left to right, until a tree can take what is left: no more than is needed for that. */
+/* Merges neighbours, from left to right, until a tree can take what is left: no more than is needed
+ * for that. */
 static enum status merge_passes(struct merge *m, size_t fan_in, struct err *e)
 {
     enum status status = ST_OK;

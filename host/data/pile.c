@@ -8,8 +8,8 @@
 /* Bytes behind the last item: reads of whole words may pass the end of a key. */
 enum { PILE_SLACK = 4096 };
 
-enum status pile_open(struct pile *p, uint64_t budget, uint32_t head, bool has_values, uint32_t partitions,
-                      struct err *e)
+enum status pile_open(struct pile *p, uint64_t budget, uint32_t head, bool has_values,
+                      uint32_t partitions, struct err *e)
 {
     CHECK(budget <= PILE_MAX - PILE_SLACK);
     *p = (struct pile){ .head = head, .has_values = has_values, .partitions = partitions };
@@ -85,7 +85,8 @@ size_t pile_entry_size(const struct pile *p, const uint8_t *entry)
     return padded(p->has_values ? n + pile_value(p, entry).n : n);
 }
 
-/* Lays an item for each entry, the partitions one after the other; counts[i] becomes where partition i ends. */
+/* Lays an item for each entry, the partitions one after the other; counts[i] becomes where
+ * partition i ends. */
 static void lay_items(struct pile *p, struct sort_item *items)
 {
     uint64_t begin = 0;
@@ -98,15 +99,15 @@ static void lay_items(struct pile *p, struct sort_item *items)
         const uint8_t *entry = p->region.p + at;
         struct pile_head head;
         memcpy(&head, entry, sizeof head);
-        items[p->counts[head.partition]++] = (struct sort_item){
-            sort_prefix(entry + p->head, head.key_length, p->common), (uint32_t)(at / SORT_UNIT),
-            head.key_length
-        };
+        items[p->counts[head.partition]++] =
+            (struct sort_item){ sort_prefix(entry + p->head, head.key_length, p->common),
+                                (uint32_t)(at / SORT_UNIT), head.key_length };
         at += pile_entry_size(p, entry);
     }
 }
 
-enum status pile_sort(struct pile *p, struct sort_item **items, struct sort_item **scratch, struct err *e)
+enum status pile_sort(struct pile *p, struct sort_item **items, struct sort_item **scratch,
+                      struct err *e)
 {
     size_t behind = (p->used + 15) / 16 * 16, n = (size_t)p->count;
     CHECK(behind + 2 * n * sizeof **items <= p->region.size);

@@ -18,13 +18,13 @@ struct run {
 
 struct run_cursor {
     const struct run *run;
-    const uint8_t *p, *end;       /* what is left of the block at hand */
-    uint64_t first, next, limit;  /* file offsets: of the partition, of the next block, of its end */
+    const uint8_t *p, *end;      /* what is left of the block at hand */
+    uint64_t first, next, limit; /* file offsets: of the partition, of the next block, of its end */
     uint64_t pairs_left, chain, chain_wanted;
-    uint64_t block;               /* file offset of the block at hand */
+    uint64_t block;                      /* file offset of the block at hand */
     uint8_t head[RUN_BLOCK_HEADER_SIZE]; /* header of the next block, when read already */
     bool head_read;
-    uint8_t *stored, *raw;        /* bytes as stored; unpacked (LZ4 only) */
+    uint8_t *stored, *raw; /* bytes as stored; unpacked (LZ4 only) */
     size_t stored_cap, raw_cap;
 };
 
@@ -37,7 +37,8 @@ static enum status damaged(const char *path, uint64_t offset, const char *what, 
 }
 
 /* Reads exactly `n` bytes, or the file is cut. */
-static enum status read_exactly(const struct run *r, void *p, size_t n, uint64_t offset, struct err *e)
+static enum status read_exactly(const struct run *r, void *p, size_t n, uint64_t offset,
+                                struct err *e)
 {
     size_t got = 0;
     enum status status = sys_pread(r->fd, p, n, offset, &got, r->path, e);
@@ -89,7 +90,8 @@ static enum status read_tail(struct run *r, uint64_t size, struct err *e)
         return damaged(r->path, size, "its index is out of place", e);
     uint64_t segment_size = (uint64_t)r->partitions * RUN_ENTRY_SIZE;
     uint64_t index_size = room - r->footer;
-    if (segment_size == 0 || index_size % segment_size != 0 || r->segments != index_size / segment_size)
+    if (segment_size == 0 || index_size % segment_size != 0 ||
+        r->segments != index_size / segment_size)
         return damaged(r->path, size, "its index has a wrong length", e);
     return ST_OK;
 }
@@ -264,7 +266,8 @@ static enum status fit(uint8_t **p, size_t *cap, size_t need, struct err *e)
 }
 
 /* Lengths of the next block from its header, held against what is left of the partition. */
-static enum status block_lengths(struct run_cursor *c, uint32_t *stored, uint32_t *raw, struct err *e)
+static enum status block_lengths(struct run_cursor *c, uint32_t *stored, uint32_t *raw,
+                                 struct err *e)
 {
     if (c->limit - c->next < RUN_BLOCK_HEADER_SIZE)
         return block_damaged(c, "a block is cut", e);
@@ -355,7 +358,8 @@ static inline bool take_length(const uint8_t **p, const uint8_t *end, size_t *n)
     return used > 0;
 }
 
-enum status run_cursor_next(struct run_cursor *c, struct slice *key, struct slice *value, struct err *e)
+enum status run_cursor_next(struct run_cursor *c, struct slice *key, struct slice *value,
+                            struct err *e)
 {
     if (c->p == c->end) {
         enum status status = next_block(c, e);

@@ -16,13 +16,14 @@ struct run_writer {
     uint32_t partitions;
     bool compress, in_segment;
     uint8_t header[RUN_HEADER_SIZE];
-    uint64_t written;    /* bytes of the file already written */
-    struct buf out;      /* finished blocks, then the header's room and raw bytes of the one being built */
-    size_t block;        /* where in `out` that one begins */
-    struct buf packed;   /* scratch for LZ4 */
-    struct buf index;    /* entries so far */
+    uint64_t written; /* bytes of the file already written */
+    struct buf
+        out;      /* finished blocks, then the header's room and raw bytes of the one being built */
+    size_t block; /* where in `out` that one begins */
+    struct buf packed; /* scratch for LZ4 */
+    struct buf index;  /* entries so far */
     uint64_t segments, pairs;
-    uint32_t partition;  /* the one being written, and its entry: */
+    uint32_t partition; /* the one being written, and its entry: */
     uint64_t entry_offset, entry_pairs, entry_chain;
 };
 
@@ -78,8 +79,8 @@ static enum status put_header(struct run_writer *w, struct err *e)
     return ST_OK;
 }
 
-enum status run_create(const char *path, uint32_t partitions, bool compress, struct run_writer **out,
-                       struct err *e)
+enum status run_create(const char *path, uint32_t partitions, bool compress,
+                       struct run_writer **out, struct err *e)
 {
     CHECK(partitions >= 1 && partitions <= RUN_PARTITIONS_MAX);
     struct run_writer *w = sys_calloc(1, sizeof *w);

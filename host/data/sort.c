@@ -2,9 +2,10 @@
 
 #include "base/sys.h"
 
-/* Radix sort from the most significant differing bit on, eight bits a pass, between the items and the
- * scratch (McIlroy, Bostic, McIlroy: Engineering Radix Sort, 1993). Small buckets are sorted by insertion. Items that
- * tie on a whole prefix are noted, and sorted again with the prefixes further on. */
+/* Radix sort from the most significant differing bit on, eight bits a pass, between the items and
+ * the scratch (McIlroy, Bostic, McIlroy: Engineering Radix Sort, 1993). Small buckets are sorted by
+ * insertion. Items that tie on a whole prefix are noted, and sorted again with the prefixes further
+ * on. */
 
 enum { SMALL = 24, BUCKETS = 256 };
 
@@ -18,11 +19,12 @@ struct sorter {
     const uint8_t *keys;
     size_t depth; /* of the prefixes at hand */
     struct buf ties;
-    bool failed;  /* the list of ties could not grow */
+    bool failed; /* the list of ties could not grow */
 };
 
 /* Order of two items with equal prefixes. */
-static int compare_rest(const struct sorter *s, const struct sort_item *a, const struct sort_item *b)
+static int compare_rest(const struct sorter *s, const struct sort_item *a,
+                        const struct sort_item *b)
 {
     size_t done = s->depth + SORT_WINDOW;
     if (a->length <= done || b->length <= done)
@@ -31,7 +33,8 @@ static int compare_rest(const struct sorter *s, const struct sort_item *a, const
                          slice_of(sort_key(s->keys, b) + done, b->length - done));
 }
 
-static inline bool comes_before(const struct sorter *s, const struct sort_item *a, const struct sort_item *b)
+static inline bool comes_before(const struct sorter *s, const struct sort_item *a,
+                                const struct sort_item *b)
 {
     if (a->prefix != b->prefix)
         return a->prefix < b->prefix;
@@ -80,7 +83,8 @@ static inline unsigned digit_of(const struct sort_item *item, unsigned shift)
     return (unsigned)(item->prefix >> shift) & (BUCKETS - 1);
 }
 
-/* Moves the items of `a` into the buckets of their digits in `to`; `ends` becomes where each bucket ends. */
+/* Moves the items of `a` into the buckets of their digits in `to`; `ends` becomes where each bucket
+ * ends. */
 static void distribute(const struct sort_item *a, struct sort_item *to, size_t n, unsigned shift,
                        size_t ends[BUCKETS])
 {
@@ -119,7 +123,8 @@ static void sort_bucket(struct sorter *s, struct sort_item *a, struct sort_item 
             sort_bucket(s, other + begin, a + begin, ends[i] - begin);
 }
 
-/* Puts the keys that end within the prefix first, by length; what is left ends beyond it, and is returned. */
+/* Puts the keys that end within the prefix first, by length; what is left ends beyond it, and is
+ * returned. */
 static struct tie split_short(const struct sorter *s, const struct tie *tie)
 {
     size_t done = tie->depth + SORT_WINDOW, counts[SORT_WINDOW + 2] = { 0 };
@@ -135,7 +140,8 @@ static struct tie split_short(const struct sorter *s, const struct tie *tie)
             begin += count;
         }
         for (size_t i = 0; i < tie->n; i++)
-            scratch[counts[a[i].length > done ? SORT_WINDOW + 1 : a[i].length - tie->depth]++] = a[i];
+            scratch[counts[a[i].length > done ? SORT_WINDOW + 1 : a[i].length - tie->depth]++] =
+                a[i];
         memcpy(a, scratch, tie->n * sizeof *a);
     }
     return (struct tie){ a + (tie->n - longer), longer, done };
@@ -168,7 +174,8 @@ static void sort_tie(struct sorter *s, const struct tie *tie)
         return;
     s->depth = shared_bytes(s, &rest);
     for (size_t i = 0; i < rest.n; i++)
-        rest.items[i].prefix = sort_prefix(sort_key(s->keys, &rest.items[i]), rest.items[i].length, s->depth);
+        rest.items[i].prefix = sort_prefix(sort_key(s->keys, &rest.items[i]), rest.items[i].length,
+                                           s->depth);
     sort_bucket(s, rest.items, s->scratch + (rest.items - s->items), rest.n);
 }
 

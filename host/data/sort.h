@@ -1,7 +1,8 @@
 /* sort.h: sorts references to keys by key, stably.
  *
- * An item stands for a key of `length` bytes at keys + ref * SORT_UNIT. Its prefix holds the 8 key bytes
- * from some depth on, big-endian and zero-padded, so that most comparisons are one of two integers. */
+ * An item stands for a key of `length` bytes at keys + ref * SORT_UNIT. Its prefix holds the 8 key
+ * bytes from some depth on, big-endian and zero-padded, so that most comparisons are one of two
+ * integers. */
 #ifndef LMR_DATA_SORT_H
 #define LMR_DATA_SORT_H
 
@@ -34,8 +35,9 @@ static inline const uint8_t *sort_key(const uint8_t *keys, const struct sort_ite
     return keys + (size_t)item->ref * SORT_UNIT;
 }
 
-/* Sorts `n` items whose keys share their first `depth` bytes and whose prefixes are those at `depth`.
- * `scratch` has room for n items too. Prefixes are changed. ST_MEMORY when the list of ties cannot grow. */
+/* Sorts `n` items whose keys share their first `depth` bytes and whose prefixes are those at
+ * `depth`. `scratch` has room for n items too. Prefixes are changed. ST_MEMORY when the list of
+ * ties cannot grow. */
 enum status sort_items(struct sort_item *items, struct sort_item *scratch, size_t n,
                        const uint8_t *keys, size_t depth, struct err *e);
 

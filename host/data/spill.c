@@ -7,8 +7,9 @@
 /* Entries are fetched this many places ahead of their being written. */
 enum { AHEAD = 12 };
 
-/* Entry of item i. (A function that only prefetches and returns nothing is thrown away by gcc 12.) */
-static inline uint8_t *entry_at(const struct pile *p, const struct sort_item *items, size_t i, size_t n)
+/* Entry of item i. (A function that only prefetches and returns nothing is dropped by gcc 12.) */
+static inline uint8_t *entry_at(const struct pile *p, const struct sort_item *items, size_t i,
+                                size_t n)
 {
     const uint8_t *ahead = pile_entry(p, items[i + AHEAD < n ? i + AHEAD : i].ref);
     __builtin_prefetch(ahead, 0, 3);
@@ -23,13 +24,15 @@ static inline uint32_t partition_of(const uint8_t *entry)
     return head.partition;
 }
 
-static enum status write_pairs(struct collect *c, const struct sort_item *items, size_t n, struct err *e)
+static enum status write_pairs(struct collect *c, const struct sort_item *items, size_t n,
+                               struct err *e)
 {
     const struct pile *p = &c->pile;
     enum status status = ST_OK;
     for (size_t i = 0; status == ST_OK && i < n; i++) {
         const uint8_t *entry = entry_at(p, items, i, n);
-        status = run_put(c->run, partition_of(entry), pile_key_slice(p, entry), pile_value(p, entry), e);
+        status = run_put(c->run, partition_of(entry), pile_key_slice(p, entry),
+                         pile_value(p, entry), e);
     }
     return status;
 }
@@ -50,7 +53,8 @@ static enum status put_combined(void *context, struct slice value)
 }
 
 /* Gathers the values of the entries from items[0] on that share its partition and key. */
-static uint64_t gather_group(const struct pile *p, const struct sort_item *items, size_t n, struct slice *values)
+static uint64_t gather_group(const struct pile *p, const struct sort_item *items, size_t n,
+                             struct slice *values)
 {
     const uint8_t *first = pile_entry(p, items[0].ref);
     struct slice key = pile_key_slice(p, first);
@@ -58,14 +62,16 @@ static uint64_t gather_group(const struct pile *p, const struct sort_item *items
     size_t i = 0;
     for (; i < n; i++) {
         const uint8_t *entry = entry_at(p, items, i, n);
-        if (i > 0 && (partition_of(entry) != partition || !slice_equal(key, pile_key_slice(p, entry))))
+        if (i > 0 &&
+            (partition_of(entry) != partition || !slice_equal(key, pile_key_slice(p, entry))))
             break;
         values[i] = pile_value(p, entry);
     }
     return i;
 }
 
-/* `values` is the sort's scratch: a slice is as large as an item, so there is room for the largest group. */
+/* `values` is the sort's scratch: a slice is as large as an item, so there is room for the largest
+ * group. */
 static enum status write_combined(struct collect *c, const struct sort_item *items, size_t n,
                                   struct slice *values, struct err *e)
 {
@@ -73,8 +79,10 @@ static enum status write_combined(struct collect *c, const struct sort_item *ite
     for (size_t i = 0; status == ST_OK && i < n;) {
         struct group_values group = { gather_group(&c->pile, items + i, n - i, values), values };
         const uint8_t *entry = pile_entry(&c->pile, items[i].ref);
-        struct put_target target = { c->run, partition_of(entry), pile_key_slice(&c->pile, entry), e };
-        status = c->combiner.combine(c->combiner.context, target.key, &group, put_combined, &target, e);
+        struct put_target target = { c->run, partition_of(entry), pile_key_slice(&c->pile, entry),
+                                     e };
+        status = c->combiner.combine(c->combiner.context, target.key, &group, put_combined, &target,
+                                     e);
         i += group.count;
     }
     return status;
@@ -102,8 +110,8 @@ static enum status spill_pile(struct collect *c, struct err *e)
 /* A scratch grown beyond this is given back at the end of the spill. */
 enum { SCRATCH_KEEP = 1 << 20 };
 
-static enum status write_state(struct collect *c, uint32_t partition, struct slice key, const void *state,
-                               struct err *e)
+static enum status write_state(struct collect *c, uint32_t partition, struct slice key,
+                               const void *state, struct err *e)
 {
     c->scratch.n = 0;
     if (agg_partial(c->agg, state, &c->scratch) != ST_OK)
@@ -119,7 +127,8 @@ static enum status spill_table(struct collect *c, struct err *e)
     enum status status = combine_sort(&c->table, &items, e);
     for (size_t i = 0; status == ST_OK && i < n; i++) {
         uint8_t *entry = entry_at(p, items, i, n);
-        status = write_state(c, partition_of(entry), pile_key_slice(p, entry), combine_state(entry), e);
+        status = write_state(c, partition_of(entry), pile_key_slice(p, entry), combine_state(entry),
+                             e);
     }
     combine_clear(&c->table);
     if (c->scratch.cap > SCRATCH_KEEP)
@@ -142,8 +151,8 @@ enum status collect_spill(struct collect *c, struct err *e)
 
 /* --- a pair larger than the sort buffer --- */
 
-static enum status write_folded(struct collect *c, uint32_t partition, struct slice key, struct slice value,
-                                struct err *e)
+static enum status write_folded(struct collect *c, uint32_t partition, struct slice key,
+                                struct slice value, struct err *e)
 {
     size_t size = agg_state_size(c->agg);
     void *state = sys_malloc(size);
@@ -158,8 +167,8 @@ static enum status write_folded(struct collect *c, uint32_t partition, struct sl
     return status;
 }
 
-enum status collect_spill_pair(struct collect *c, uint32_t partition, struct slice key, struct slice value,
-                               struct err *e)
+enum status collect_spill_pair(struct collect *c, uint32_t partition, struct slice key,
+                               struct slice value, struct err *e)
 {
     enum status status = run_segment_begin(c->run, e);
     if (status != ST_OK)

@@ -2,8 +2,8 @@
 
 #include "base/sys.h"
 
-/* A leaf's pair, with the first 8 key bytes as a number. A leaf whose cursor has ended has no key and the
- * greatest prefix. */
+/* A leaf's pair, with the first 8 key bytes as a number. A leaf whose cursor has ended has no key
+ * and the greatest prefix. */
 struct leaf {
     uint64_t prefix;
     struct slice key, value;
@@ -15,7 +15,8 @@ struct tree {
     uint32_t *losers; /* losers[1 … n−1]: the leaf that lost at that node */
     uint32_t n, winner;
     bool started;
-    /* After a second win in a row: the best of the losers on the winner's path, which it has to beat. */
+    /* After a second win in a row: the best of the losers on the winner's path, which it has to
+     * beat. */
     uint32_t wins, challenger;
 };
 
@@ -110,7 +111,8 @@ static enum status start(struct tree *t, struct err *e)
     return status;
 }
 
-/* Moves the winner on and finds the next. While one leaf keeps winning, only its challenger is asked. */
+/* Moves the winner on and finds the next. While one leaf keeps winning, only its challenger is
+ * asked. */
 static enum status move_on(struct tree *t, struct err *e)
 {
     uint32_t last = t->winner;
@@ -142,7 +144,8 @@ enum status tree_next(struct tree *t, struct slice *key, struct slice *value, st
     return ST_OK;
 }
 
-enum status tree_open_take(struct run_cursor *const *cursors, size_t n, struct tree **out, struct err *e)
+enum status tree_open_take(struct run_cursor *const *cursors, size_t n, struct tree **out,
+                           struct err *e)
 {
     CHECK(n < UINT32_MAX / 2);
     struct tree *t = sys_calloc(1, sizeof *t);

@@ -90,7 +90,8 @@ describe("the collector", function()
 
    it("writes the same bytes whatever is committed at once", function()
       local dir = h.tmpdir()
-      for _, settings in ipairs { "3 9000", "3 9000 agg=" .. lib.str("sum"), "2 7000 compress agg=" .. lib.str("list"),
+      for _, settings in ipairs { "3 9000", "3 9000 agg=" .. lib.str("sum"),
+         "2 7000 compress agg=" .. lib.str("list"),
          "3 9000 combiner" } do
          local list = pairs_of("words", 3000, 5)
          local script = {}
@@ -260,8 +261,8 @@ describe("the collector", function()
 
    it("holds keys and values larger than a block and than the sort buffer", function()
       local dir = h.tmpdir()
-      local list = { "3061 70000x41", "3062 21", "300000x30 21", "3061 22", "3061 5000000x42", "3061 23", "300000x30 22",
-         "3060 65000x43", "3060 24" }
+      local list = { "3061 70000x41", "3062 21", "300000x30 21", "3061 22", "3061 5000000x42", "3061 23",
+         "300000x30 22", "3060 65000x43", "3060 24" }
       for _, settings in ipairs { "1 100000", "1 100000 compress", "1 100000000" } do
          local script = collect({}, dir .. "/r", list, settings, 1)
          script[#script + 1] = ("merge %s/t 0 2 %s/r"):format(dir, dir)

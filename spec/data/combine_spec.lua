@@ -168,8 +168,8 @@ describe("combining", function()
    it("says whose record a refused value is", function()
       local script = { ("open %s/r 1 100000 agg=%s"):format(h.tmpdir(), str("sum")) }
       for i = 100, 140 do
-         script[#script + 1] = "emit 3061 21"
          script[#script + 1] = i == 117 and "emit 3061 " .. str("no number") or "emit 3062 22"
+         script[#script + 1] = "emit 3061 21"
          script[#script + 1] = "commit " .. i
       end
       script[#script + 1] = "finish"

@@ -46,6 +46,23 @@ describe("a run file", function()
       end
    end)
 
+   it("is refused when two of its blocks are exchanged, each whole", function()
+      local dir = h.tmpdir()
+      local lines = lib.probe_ok { ("open %s/run 1 1000000"):format(dir), "emit 3061 70000x41", "emit 3062 70000x42",
+         "emit 3063 70000x43", "commit 0", "finish" }
+      assert.matches(" pairs 3 ", lines[1], 1, true)
+      local bytes = h.read(dir .. "/run")
+      -- A header, then three blocks of a block header, 1 and 3 bytes of lengths, key and value each.
+      local block = 16 + 1 + 3 + 2 + 70000
+      local function part(i)
+         return bytes:sub(25 + i * block, 24 + (i + 1) * block)
+      end
+      h.write(dir, "run", bytes:sub(1, 24) .. part(1) .. part(0) .. bytes:sub(25 + 2 * block))
+      local damaged = lib.probe { ("dump %s/run"):format(dir) }
+      assert.equal("0 0 3062 70000x42", damaged[1])
+      assert.matches("^error: data_corruption .*its blocks are not those of its index", damaged[#damaged])
+   end)
+
    it("is named in the message when it is none, or not there", function()
       local dir = h.tmpdir()
       local other = h.write(dir, "other", ("not a run file\n"):rep(20))

@@ -1,7 +1,8 @@
 /* Run files: whatever bytes a file holds, reading it ends in its pairs or in ST_CORRUPT.
  *
- * The first byte of the input says what the rest is: 0 the file itself; else a part of one whose checksums are made
- * to hold, so that what lies behind them is reached too: 1 the raw bytes of a block, 2 an LZ4 block, 3 the index. */
+ * The first byte of the input says what the rest is: 0 the file itself; else a part of one whose
+ * checksums are made to hold, so that what lies behind them is reached too: 1 the raw bytes of a
+ * block, 2 an LZ4 block, 3 the index. */
 #include "base/sys.h"
 #include "data/merge.h"
 #include "data/run_format.h"
@@ -45,7 +46,8 @@ static void put_tail(struct buf *out, size_t footer, uint64_t segments, uint64_t
     put(out, RUN_END_MAGIC, RUN_MAGIC_SIZE);
 }
 
-/* A file of one block; the first three bytes of `data` are its number of pairs and what its raw length is beyond the stored one. */
+/* A file of one block; the first three bytes of `data` are its number of pairs and what its raw
+ * length is beyond the stored one. */
 static void make_block(struct buf *out, const uint8_t *data, size_t n, bool packed)
 {
     if (n < 4)

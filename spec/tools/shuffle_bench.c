@@ -186,7 +186,8 @@ static void run_map(struct bench *b, bool words)
         at = end;
     }
     double cpu = seconds_since(start);
-    printf("map: %zu tasks, %.3f s CPU, %.3f s wall, %.1f ns an emit, %.0f MB/s; %llu emits, %llu pairs, %.1f MB runs, %llu spills\n",
+    printf("map: %zu tasks, %.3f s CPU, %.3f s wall, %.1f ns an emit, %.0f MB/s; %llu emits, %llu "
+           "pairs, %.1f MB runs, %llu spills\n",
            b->tasks, cpu, (double)(sys_now() - wall) / 1e9, cpu * 1e9 / (double)total.staged_pairs,
            (double)b->text.n / 1e6 / cpu, (unsigned long long)total.staged_pairs,
            (unsigned long long)total.run.pairs, (double)total.run.bytes / 1e6,
@@ -207,7 +208,8 @@ static void run_reduce(struct bench *b, bool words)
         CHECK(buf_printf(&path, "%s/bench-part-%u", b->dir, p) == ST_OK);
         int fd;
         check(sys_create((char *)path.p, &fd, &e), &e);
-        struct merge_config config = { (const char *const *)b->runs, b->tasks, p, 0, (char *)path.p };
+        struct merge_config config = { (const char *const *)b->runs, b->tasks, p, 0,
+                                       (char *)path.p };
         struct merge *m;
         check(merge_open(&config, &m, &e), &e);
         struct slice key, value;
@@ -218,7 +220,8 @@ static void run_reduce(struct bench *b, bool words)
                 last.n = 0;
                 CHECK(buf_append_slice(&last, key) == ST_OK);
             }
-            CHECK(buf_append(&out, key.p + 1, key.n - 1) == ST_OK && buf_append_byte(&out, '\n') == ST_OK);
+            CHECK(buf_append(&out, key.p + 1, key.n - 1) == ST_OK &&
+                  buf_append_byte(&out, '\n') == ST_OK);
             if (out.n > 256 * 1024) {
                 check(sys_write(fd, out.p, out.n, (char *)path.p, "bench", &e), &e);
                 out.n = 0;
@@ -231,9 +234,11 @@ static void run_reduce(struct bench *b, bool words)
         buf_free(&path);
     }
     double cpu = seconds_since(start);
-    printf("reduce: %.3f s CPU, %.3f s wall, %.1f ns a pair; %llu pairs, %llu groups; peak %.0f MB less %.0f MB of text\n", cpu,
-           (double)(sys_now() - wall) / 1e9, cpu * 1e9 / (double)pairs, (unsigned long long)pairs,
-           (unsigned long long)groups, (double)sys_peak_memory() / 1e6, (double)b->text.n / 1e6);
+    printf("reduce: %.3f s CPU, %.3f s wall, %.1f ns a pair; %llu pairs, %llu groups; peak %.0f MB "
+           "less %.0f MB of text\n",
+           cpu, (double)(sys_now() - wall) / 1e9, cpu * 1e9 / (double)pairs,
+           (unsigned long long)pairs, (unsigned long long)groups, (double)sys_peak_memory() / 1e6,
+           (double)b->text.n / 1e6);
 }
 
 static void bench(struct bench *b, bool words)
@@ -270,7 +275,8 @@ int main(int argc, char **argv)
     struct buf sum = BUF_EMPTY;
     err_clear(&e);
     if (argc > 4 && strcmp(argv[1], "text") == 0) {
-        make_text(argv[2], (size_t)number(argc, argv, 3, 0) << 20, (double)number(argc, argv, 4, 0));
+        make_text(argv[2], (size_t)number(argc, argv, 3, 0) << 20,
+                  (double)number(argc, argv, 4, 0));
         return 0;
     }
     if (argc > 3 && strcmp(argv[1], "records") == 0) {

@@ -1,12 +1,18 @@
-/* shuffle_probe: drives collector, runs and merge from a script on standard input, for spec/shuffle_spec.lua.
+/* shuffle_probe: drives collector, runs and merge from a script on standard input, for the specs.
  *
  *   open PATH PARTITIONS BUFFER [group_by=N] [compress] [agg=HEX] [combiner] [boundaries=HEX,HEX…]
- *   emit KEY VALUE [PARTITION]    word KEY INTEGER (KEY without its tag)    half KEY (built, then dropped)
- *   commit RECORD    undo    finish    close
- *   flood COUNT DISTINCT VALUE_BYTES (random string keys, 10 a record; VALUE_BYTES 0: the integer 1)    memory
- *   dump PATH        merge TEMPORARY PARTITION FAN_IN PATH…    partition KEY PARTITIONS
- *   cut PATH         flip PATH (damages a copy in every place and reads it)
- * Keys and values are encoded bytes in hex, or COUNTxHEX for so many times the same byte. What fails prints "error: TYPE record: MESSAGE". */
+ *   emit KEY VALUE [PARTITION]
+ *   word KEY INTEGER                    a string key, told without its tag, by the short way
+ *   half KEY [ended]                    built, then dropped
+ *   flood COUNT DISTINCT VALUE_BYTES    random string keys, 10 a record; of 0 bytes: the integer 1
+ *   commit RECORD    undo    finish    close    memory
+ *   dump PATH
+ *   merge TEMPORARY PARTITION FAN_IN PATH…
+ *   partition KEY PARTITIONS
+ *   cut PATH    flip PATH               damages a copy in every place and reads it
+ *
+ * Keys and values are encoded bytes in hex, or COUNTxHEX for so many times the same byte. What fails
+ * prints "error: TYPE RECORD: MESSAGE". */
 #include "base/sys.h"
 #include "data/collect.h"
 #include "data/merge.h"
@@ -77,7 +83,8 @@ static void print_error(const struct err *e)
     printf("error: %s %lld: %s\n", status_type(e->status), (long long)e->record, e->message);
 }
 
-/* Joins the values of a group: 07, their number as a byte, then each. Puts the last by itself when there are more than 3. */
+/* Joins the values of a group: 07, their number as a byte, then each. Puts the last by itself when
+ * there are more than 3. */
 static enum status join_values(void *context, struct slice key, const struct group_values *values,
                                combine_put put, void *put_context, struct err *e)
 {
@@ -155,7 +162,8 @@ static enum status do_word(struct probe *p, struct err *e)
     char *tight = sys_malloc(word.n);
     if (word.n)
         memcpy(tight, word.p, word.n);
-    enum status status = collect_string_int(p->collect, tight, word.n, strtoll(p->words[2], NULL, 10), e);
+    enum status status = collect_string_int(p->collect, tight, word.n,
+                                            strtoll(p->words[2], NULL, 10), e);
     sys_free(tight);
     buf_free(&word);
     return status;
@@ -179,7 +187,8 @@ static enum status do_flood(struct probe *p, struct err *e)
         if (value == 0) {
             status = collect_string_int(p->collect, key, (size_t)n, 1, e);
         } else {
-            CHECK(key_put_string(collect_stage(p->collect), slice_of(key, (size_t)n), false) == ST_OK);
+            CHECK(key_put_string(collect_stage(p->collect), slice_of(key, (size_t)n), false) ==
+                  ST_OK);
             collect_staged_key(p->collect);
             CHECK(buf_append(collect_stage(p->collect), bytes, value) == ST_OK);
             status = collect_staged(p->collect, PARTITION_BY_KEY, e);
@@ -203,7 +212,8 @@ static enum status do_finish(struct probe *p, struct err *e)
     struct collect_stats s;
     enum status status = collect_finish(p->collect, false, &s, e);
     if (status == ST_OK)
-        printf("staged %llu %llu combined %llu spills %llu segments %llu pairs %llu bytes %llu sum %016llx\n",
+        printf("staged %llu %llu combined %llu spills %llu segments %llu pairs %llu bytes %llu sum "
+               "%016llx\n",
                (unsigned long long)s.staged_pairs, (unsigned long long)s.staged_bytes,
                (unsigned long long)s.combined_pairs, (unsigned long long)s.spills,
                (unsigned long long)s.run.segments, (unsigned long long)s.run.pairs,
@@ -219,8 +229,10 @@ static void do_close(struct probe *p)
     p->agg = NULL;
 }
 
-/* Reads one partition of one segment; prints its pairs, or only hashes them into *sum when that is given. */
-static enum status read_part(struct run *r, uint64_t segment, uint32_t partition, uint64_t *sum, struct err *e)
+/* Reads one partition of one segment; prints its pairs, or only hashes them into *sum when that is
+ * given. */
+static enum status read_part(struct run *r, uint64_t segment, uint32_t partition, uint64_t *sum,
+                             struct err *e)
 {
     struct run_cursor *c = NULL;
     struct slice key, value;
@@ -281,13 +293,15 @@ struct verdicts {
     unsigned corrupt, same, different, other;
 };
 
-static void try_damaged(const char *path, const uint8_t *bytes, size_t n, uint64_t wanted, struct verdicts *v)
+static void try_damaged(const char *path, const uint8_t *bytes, size_t n, uint64_t wanted,
+                        struct verdicts *v)
 {
     struct err e;
     uint64_t sum = 0;
     err_clear(&e);
     int fd = -1;
-    CHECK(sys_create(path, &fd, &e) == ST_OK && sys_write(fd, bytes, n, path, "probe", &e) == ST_OK);
+    CHECK(sys_create(path, &fd, &e) == ST_OK &&
+          sys_write(fd, bytes, n, path, "probe", &e) == ST_OK);
     CHECK(close(fd) == 0);
     enum status status = read_run(path, &sum, &e);
     if (status == ST_OK)
