@@ -1,7 +1,5 @@
 #include "data/json.h"
 
-#include "json_parse.h"
-
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -90,7 +88,7 @@ static enum status parse_error(const json_error_t *error, struct err *e)
     return err_set(e, ST_BAD_RECORD, "no JSON: %s (column %d)", error->text, error->column);
 }
 
-enum status json_parse_any(struct slice text, struct buf *out, struct err *e)
+enum status json_to_value(struct slice text, struct buf *out, struct err *e)
 {
     json_error_t error;
     size_t before = out->n;
@@ -107,17 +105,11 @@ enum status json_parse_any(struct slice text, struct buf *out, struct err *e)
     return status;
 }
 
-enum status json_to_value(struct slice text, struct buf *out, struct err *e)
-{
-    enum status status = json_parse_plain(text, out);
-    if (status == ST_END)
-        return json_parse_any(text, out, e);
-    return status == ST_OK ? ST_OK : err_memory(e, "a JSON value", text.n);
-}
-
 /* --- value → JSON text --- */
 
-size_t utf8_length(const uint8_t *p, size_t n)
+/* Length of the valid UTF-8 sequence at `p` (1–4), or 0 when it is none (cut, overlong, a
+ * surrogate, beyond U+10FFFF). */
+static size_t utf8_length(const uint8_t *p, size_t n)
 {
     uint8_t c = p[0];
     size_t length = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;

@@ -1,6 +1,5 @@
 /* json.h: JSON text ↔ encoded values, exact: 64-bit integers stay integers, floats are written in
- * the shortest form that reads back the same, null is VAL_NULL. Plain records are parsed
- * straight into bytes; all else, and every error, is Jansson's. */
+ * the shortest form that reads back the same, null is VAL_NULL. Parsing is Jansson's. */
 #ifndef LMR_DATA_JSON_H
 #define LMR_DATA_JSON_H
 

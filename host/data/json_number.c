@@ -1,5 +1,4 @@
-/* Numbers as text: integers without printf, floats in the shortest form that reads back the same.
- */
+/* Numbers as text: integers without printf, floats in the shortest form that reads back the same. */
 #include "data/json.h"
 
 #include <stdio.h>

@@ -118,11 +118,7 @@ function n.probe(tool, commands, options)
    options.stdin = table.concat(commands, "\n") .. "\n"
    local result = h.sh(h.quote(h.tool(tool)), options)
    assert(result.code == 0, ("%s ended with %s %s\n%s"):format(tool, result.code, result.signal, result.err))
-   local lines = {}
-   for line in result.out:gmatch("([^\n]*)\n") do
-      lines[#lines + 1] = line
-   end
-   return lines
+   return h.lines(result.out)
 end
 
 return n

@@ -3,7 +3,6 @@
 #include "base/sys.h"
 #include "data/aggregate.h"
 #include "data/json.h"
-#include "data/json_parse.h"
 #include "data/output.h"
 #include "data/side.h"
 
@@ -165,22 +164,6 @@ static void fuzz_side(struct slice bytes)
     buf_free(&file);
 }
 
-/* What the plain parser takes is what Jansson makes of it. */
-static void fuzz_json(struct slice bytes)
-{
-    struct buf plain = BUF_EMPTY, any = BUF_EMPTY;
-    struct err e;
-    enum status status = json_parse_plain(bytes, &plain);
-    CHECK(status == ST_OK || (status == ST_END && plain.n == 0));
-    enum status other = json_parse_any(bytes, &any, &e);
-    if (status == ST_OK)
-        CHECK(other == ST_OK && slice_equal(buf_slice(&plain), buf_slice(&any)));
-    if (other == ST_OK)
-        CHECK(val_check(buf_slice(&any)) == ST_OK);
-    buf_free(&plain);
-    buf_free(&any);
-}
-
 static void fuzz_descriptions(struct slice bytes)
 {
     struct output_spec spec;
@@ -191,6 +174,8 @@ static void fuzz_descriptions(struct slice bytes)
         output_spec_free(&spec);
     if (agg_parse(bytes, &agg, &e) == ST_OK)
         agg_free(agg);
+    if (json_to_value(bytes, &out, &e) == ST_OK)
+        CHECK(val_check(buf_slice(&out)) == ST_OK);
     buf_free(&out);
 }
 
@@ -208,9 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_aggregate(which, bytes);
     else if (which < 224)
         fuzz_side(bytes);
-    else if (which < 240)
-        fuzz_descriptions(bytes);
     else
-        fuzz_json(bytes);
+        fuzz_descriptions(bytes);
     return 0;
 }
