@@ -103,13 +103,11 @@ end
 
 --- Lines of a string. A last line without an end counts; nothing follows a final line end.
 function h.lines(text)
-   local list = {}
-   for line in text:gmatch("([^\n]*)\n") do
-      list[#list + 1] = line
-   end
-   local rest = text:match("([^\n]*)$")
-   if rest ~= "" then
-      list[#list + 1] = rest
+   local list, at = {}, 1
+   while at <= #text do
+      local stop = text:find("\n", at, true) or #text + 1
+      list[#list + 1] = text:sub(at, stop - 1)
+      at = stop + 1
    end
    return list
 end
