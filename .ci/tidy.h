@@ -1,0 +1,6 @@
+/* What clang-tidy cannot see: these functions of Lua never return, though they are declared to. */
+struct lua_State;
+int lua_error(struct lua_State *L) __attribute__((noreturn));
+int luaL_error(struct lua_State *L, const char *format, ...) __attribute__((noreturn));
+int luaL_argerror(struct lua_State *L, int arg, const char *message) __attribute__((noreturn));
+int luaL_typeerror(struct lua_State *L, int arg, const char *name) __attribute__((noreturn));
