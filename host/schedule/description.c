@@ -76,7 +76,6 @@ static enum status read_step(struct description *d, struct slice map, void *out,
     (void)d;
     struct described_step *step = out;
     struct slice field;
-    step->has_reduce = val_get(map, "reduce", &field);
     step->has_combine = val_get(map, "combine", &field);
     step->total_order = val_get_bool(map, "total_order", false);
     step->reducers = val_get_int(map, "reducers", -1);

@@ -127,6 +127,27 @@ describe("a job", function()
       assert.is_false(h.exists(dir .. "/out"))
    end)
 
+   it("in total order has as many parts as the sample found boundaries for", function()
+      local dir, job, input = set_up(word_count:gsub("map =", "total_order = true, reducers = 5, map ="))
+      run(job, input, "-o", dir .. "/out", "--split-size", "16K")
+      local all = {}
+      for i = 0, 4 do all[i + 1] = assert(h.read(dir .. "/out/part-0000" .. i)) end
+      assert.equal(count_by_awk(input), table.concat(all))
+      local few = h.write(dir, "few.txt", ("red\nblue\n"):rep(50))
+      run(job, few, "-o", dir .. "/few")
+      assert.same({ "_MANIFEST.json", "_SUCCESS", "part-00000", "part-00001" }, h.ls(dir .. "/few"))
+      assert.equal("blue\t50\nred\t50\n", h.read(dir .. "/few/part-00000") .. h.read(dir .. "/few/part-00001"))
+   end)
+
+   it("names compressed parts by their format", function()
+      local dir, job, input = set_up(word_count:gsub("map =", "output = { format = 'tsv', compress = 'gz' }, map =")
+         :gsub("for word", "mr.output('lines', line, 1) for word"))
+      run(job, input, "-o", dir .. "/out")
+      assert.same({ "_MANIFEST.json", "_SUCCESS", "lines-00000.gz", "part-00000.gz" }, h.ls(dir .. "/out"))
+      assert.equal(count_by_awk(input), h.sh("gzip -dc out/part-00000.gz", { dir = dir }).out)
+      assert.equal(3000, #h.lines(h.sh("gzip -dc out/lines-00000.gz", { dir = dir }).out))
+   end)
+
    it("of no records gives an empty part", function()
       local dir, job = set_up()
       run(job, h.write(dir, "empty", ""), "-o", dir .. "/out")
