@@ -247,6 +247,16 @@ describe("folders", function()
       assert.same({ "_MANIFEST.json", "_SUCCESS", "part-00000" }, h.ls(dir .. "/out"))
    end)
 
+   it("are not made for a job whose side file is missing", function()
+      local sides = "side_files = { names = { path = 'no/such.csv' } }, map ="
+      local dir, job, input = set_up(word_count:gsub("map =", sides))
+      local result = h.run({ "run", job, input, "-o", dir .. "/out", "--state-dir", dir .. "/state" })
+      assert.equal(2, result.code)
+      assert.matches("side file names: cannot read %S*no/such.csv: No such file", result.err)
+      assert.is_false(h.exists(dir .. "/out"))
+      assert.is_false(h.exists(dir .. "/state"))
+   end)
+
    it("that cannot be written are said before anything starts", function()
       local _, job, input = set_up()
       for _, option in ipairs { "-o", "--state-dir", "--work-dir" } do
