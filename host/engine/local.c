@@ -89,8 +89,7 @@ static void describe_end(const struct process *w, int64_t exit_status, int signa
         (void)err_set(&end->err, ST_CRASH, "the worker was killed by signal %d (%s%s)",
                       signal_number, strsignal(signal_number), hint);
     else
-        (void)err_set(&end->err, ST_CRASH,
-                      "the worker ended with exit status %d in the middle of its work",
+        (void)err_set(&end->err, ST_CRASH, "the worker ended with exit status %d",
                       (int)exit_status);
 }
 

@@ -139,6 +139,18 @@ void carry_message(void *driver, uint32_t slot, const struct wire_message *messa
         pool_kill(d->pool, slot);
 }
 
+/* The page of the dead tells what it was at. */
+static void word_death(const struct worker_end *end, struct err *e)
+{
+    size_t n = strlen(e->message);
+    const char *phase = phase_text(POSITION_GET(end->page, phase));
+    if (end->signal)
+        (void)snprintf(e->message + n, sizeof e->message - n, " (it was %s)", phase);
+    else
+        (void)snprintf(e->message + n, sizeof e->message - n,
+                       " in the middle of its work (it was %s; does the job call os.exit?)", phase);
+}
+
 void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end)
 {
     struct driver *d = driver;
@@ -146,10 +158,7 @@ void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end)
     struct err failure = end->err;
     d->worker_failure = end->err;
     if (s->task != CORE_NONE) {
-        size_t n = strlen(failure.message);
-        (void)snprintf(failure.message + n, sizeof failure.message - n, " (it was %s%s)",
-                       phase_text(POSITION_GET(end->page, phase)),
-                       !end->signal ? "; does the job call os.exit?" : "");
+        word_death(end, &failure);
         place_by_page(d, s, end->page, &failure);
         if (is_timeout(s->reason))
             word_timeout(d, s->reason, &failure);
@@ -343,10 +352,26 @@ static void act(struct driver *d, const struct core_action *a)
     }
 }
 
-static void flush_journal(struct driver *d)
+/* Workers have synced their files; a file's name is safe when its directory is synced too. */
+static enum status sync_names(struct driver *d, struct err *e)
+{
+    const struct place *p = &d->place;
+    if (!d->job.durable || (d->at != AT_RUN && d->at != AT_FORMAT))
+        return ST_OK;
+    enum status st = sys_fsync_dir(p->work_dir, "commit.fsync_work", e);
+    if (st == ST_OK && p->stage_dir != p->work_dir)
+        st = sys_fsync_dir(p->stage_dir, "commit.fsync_stage", e);
+    return st;
+}
+
+/* The commit of the turn: first what the rows name, then the rows. */
+static void commit_turn(struct driver *d, bool has_commits)
 {
     struct err e;
-    if (d->journal && journal_flush(d->journal, &e) != ST_OK)
+    enum status st = has_commits ? sync_names(d, &e) : ST_OK;
+    if (st == ST_OK && d->journal)
+        st = journal_flush(d->journal, &e);
+    if (st != ST_OK)
         driver_fail(d, &e, 1);
 }
 
@@ -354,12 +379,14 @@ static void carry_batch(struct driver *d, struct slice batch)
 {
     size_t count = batch.n / sizeof(struct core_action);
     struct core_action a;
+    bool has_commits = false;
     for (size_t i = 0; i < count; i++) {
         memcpy(&a, batch.p + i * sizeof a, sizeof a);
         if (a.kind == ACT_COMMIT)
             record_commit(d, &a);
+        has_commits |= a.kind == ACT_COMMIT;
     }
-    flush_journal(d);
+    commit_turn(d, has_commits);
     for (size_t i = 0; i < count; i++) {
         memcpy(&a, batch.p + i * sizeof a, sizeof a);
         act(d, &a);

@@ -12,6 +12,9 @@ enum {
     REDUCERS_MAX = 65536
 };
 
+/* Workers beat once a second; with less than two of them a busy machine would look like a death. */
+static const int64_t LEAST_HEARTBEAT_TIMEOUT = INT64_C(2) * NANOSECONDS;
+
 static enum status incomplete(struct err *e, const char *what)
 {
     return err_set(e, ST_CORRUPT, "the job's description is not whole: %s", what);
@@ -76,7 +79,6 @@ static enum status read_step(struct description *d, struct slice map, void *out,
     (void)d;
     struct described_step *step = out;
     struct slice field;
-    step->has_reduce = val_get(map, "reduce", &field);
     step->has_combine = val_get(map, "combine", &field);
     step->total_order = val_get_bool(map, "total_order", false);
     step->reducers = val_get_int(map, "reducers", -1);
@@ -152,6 +154,8 @@ static void read_profile(struct description *d)
     d->memory_limit = size_field(limits, "memory_limit");
     d->durable = val_get_bool(checkpoint, "durable", true);
     d->limits.heartbeat_timeout = nanoseconds_field(limits, "heartbeat_timeout_seconds", 30);
+    if (d->limits.heartbeat_timeout > 0 && d->limits.heartbeat_timeout < LEAST_HEARTBEAT_TIMEOUT)
+        d->limits.heartbeat_timeout = LEAST_HEARTBEAT_TIMEOUT;
     d->limits.progress_timeout = nanoseconds_field(limits, "progress_timeout_seconds", 600);
     d->limits.task_timeout = nanoseconds_field(limits, "task_timeout_seconds", 0);
     d->task_timeout_seconds = (double)d->limits.task_timeout / NANOSECONDS;

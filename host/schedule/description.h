@@ -19,7 +19,7 @@ struct described_side {
 };
 
 struct described_step {
-    bool has_reduce, has_combine, total_order, iterates, has_stop_when, reread;
+    bool has_combine, total_order, iterates, has_stop_when, reread;
     int64_t reducers; /* −1: by size of the input */
     uint32_t group_by, max_rounds;
 };

@@ -252,7 +252,8 @@ static void close_failed(struct driver *d)
                     d->place.work_dir, d->place.work_dir != d->place.stage_dir ? " and " : "",
                     d->place.work_dir != d->place.stage_dir ? d->place.stage_dir : "");
     if (d->journal) {
-        journal_job(d->journal, "state", state);
+        if (d->at != AT_PUBLISH || !d->place.output_dir) /* a publishing can be finished yet */
+            journal_job(d->journal, "state", state);
         journal_job(d->journal, "message", d->failure.message);
     }
 }

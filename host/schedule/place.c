@@ -162,24 +162,23 @@ static enum status make_output(struct place *p, struct err *e)
     return make_dir(p->stage_dir, e);
 }
 
+/* What goes to standard output is staged where the runs are. */
 static enum status make_folders(struct place *p, const char *job_name, struct err *e)
 {
     enum status st = make_dir(p->state_dir, e);
     if (st == ST_OK)
         st = claim_job_dir(p, job_name, e);
-    if (st == ST_OK && p->output_dir) {
+    if (st == ST_OK && p->output_dir)
         st = make_output(p, e);
-    } else if (st == ST_OK) {
-        p->stage_dir = place_join(p, p->job_dir, "parts");
-        st = make_dir(p->stage_dir, e);
-    }
     if (st != ST_OK)
         return st;
     if (p->work_base)
         p->work_dir = place_join(p, p->work_base, p->job_id);
     else
         p->work_dir = p->output_dir ? p->stage_dir : place_join(p, p->job_dir, "work");
-    return make_dir(p->work_dir, e);
+    if (!p->output_dir)
+        p->stage_dir = p->work_dir;
+    return p->work_dir == p->stage_dir && p->output_dir ? ST_OK : make_dir(p->work_dir, e);
 }
 
 enum status place_make(struct place *p, const char *job_name, struct err *e)

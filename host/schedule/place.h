@@ -2,10 +2,10 @@
  *
  *   job folder     STATE_DIR/JOBID: the journal (journal.db). JOBID is NAME-N, N one more than the
  *                  newest.
- *   stage folder   parts before they are published: OUT/.lmr-JOBID, or JOB_FOLDER/parts when
- *                  results go to standard output
  *   work folder    runs, typed pairs between steps, indexes, spooled input: WORK_DIR/JOBID, else
  *                  the stage folder, else JOB_FOLDER/work
+ *   stage folder   parts before they are published: OUT/.lmr-JOBID, or the work folder when results
+ *                  go to standard output
  *
  * All paths are absolute. Start zeroed; place_free accepts that. */
 #ifndef LMR_SCHEDULE_PLACE_H

@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -76,34 +77,46 @@ static void run(struct driver *d)
 
 /* --- preparing --- */
 
+/* Side files must be there before anything is started. */
+static enum status check_sides(const struct driver *d, struct err *e)
+{
+    for (size_t i = 0; i < d->job.side_count; i++) {
+        const struct described_side *side = &d->job.sides[i];
+        struct stat info;
+        if (stat(side->path, &info) != 0)
+            return err_set(e, ST_USAGE, "side file %s: cannot read %s: %s", side->name, side->path,
+                           strerror(errno));
+        if (!S_ISREG(info.st_mode))
+            return err_set(e, ST_USAGE, "side file %s: %s is no file", side->name, side->path);
+    }
+    return ST_OK;
+}
+
+static enum status plan_side(struct driver *d, size_t i, struct buf *path)
+{
+    const struct described_side *side = &d->job.sides[i];
+    struct stat info;
+    path->n = 0;
+    enum status st = buf_printf(path, "%s/side_%zu.index", d->place.work_dir, i);
+    if (st == ST_OK)
+        st = buf_terminate(path);
+    if (st == ST_OK)
+        st = kept_add(&d->indexes, (const char *)path->p, slice_str(side->name), slice_of(NULL, 0));
+    if (st == ST_OK && stat(side->path, &info) == 0)
+        d->indexes.files[i].bytes = (uint64_t)info.st_size;
+    return st;
+}
+
 /* The index files of side files: their paths and, until they are built, the sizes of what they
  * index. */
 static enum status plan_sides(struct driver *d, struct err *e)
 {
     struct buf path = BUF_EMPTY;
     enum status st = ST_OK;
-    for (size_t i = 0; i < d->job.side_count && st == ST_OK; i++) {
-        const struct described_side *side = &d->job.sides[i];
-        struct stat info;
-        if (stat(side->path, &info) != 0 || !S_ISREG(info.st_mode)) {
-            st = err_set(e, ST_USAGE, "side file %s: cannot read %s; it must be a file", side->name,
-                         side->path);
-            break;
-        }
-        path.n = 0;
-        st = buf_printf(&path, "%s/side_%zu.index", d->place.work_dir, i);
-        if (st == ST_OK)
-            st = buf_terminate(&path);
-        if (st == ST_OK)
-            st = kept_add(&d->indexes, (const char *)path.p, slice_str(side->name),
-                          slice_of(NULL, 0));
-        if (st != ST_OK)
-            (void)err_memory(e, "the side files", path.n);
-        else
-            d->indexes.files[i].bytes = (uint64_t)info.st_size;
-    }
+    for (size_t i = 0; i < d->job.side_count && st == ST_OK; i++)
+        st = plan_side(d, i, &path);
     buf_free(&path);
-    return st;
+    return st == ST_OK ? ST_OK : err_memory(e, "the side files", d->job.side_count);
 }
 
 static bool needs_previous(const struct driver *d)
@@ -386,6 +399,8 @@ static void described(struct driver *d)
         st = plan_settings(d, &e);
     if (st == ST_OK)
         st = plan_inputs(d, &e);
+    if (st == ST_OK)
+        st = check_sides(d, &e);
     if (!holds(d, st, &e))
         return;
     d->core.limits = d->job.limits;

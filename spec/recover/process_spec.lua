@@ -129,6 +129,67 @@ describe("a worker that is killed in the middle", function()
    end)
 end)
 
+-- As a user who may have `limit` processes. (A sanitizer needs one of its own.)
+describe("workers that cannot live", function()
+   local function run_limited(limit)
+      local dir = h.tmpdir()
+      h.write(dir, "in.txt", "a\n")
+      return h.sh(([[
+         chmod 755 . .. && cp "$LMR" lmr && mkdir -m 777 st
+         if [ "$(id -u)" = 0 ]; then as="setpriv --reuid=61234 --clear-groups"; else as=; fi
+         exec $as prlimit --nproc=%d env LMR_STATE_DIR="$PWD/st" ./lmr run -m 'emit(value, 1)' in.txt
+      ]]):format(limit), { dir = dir })
+   end
+   local test = h.sanitized and pending or it
+
+   test("fail the job at once when none can be started", function()
+      local result = run_limited(1)
+      assert.equal(1, result.code)
+      assert.equal("lmr: worker processes cannot be started or die at once: cannot start a worker process: " ..
+         "resource temporarily unavailable\n", result.err)
+   end)
+
+   test("fail the job when they die at once again and again", function()
+      if h.sh("id -u").out ~= "0\n" then return end -- only root can be a user without other processes
+      local result = run_limited(2)
+      assert.equal(1, result.code)
+      assert.matches("worker processes cannot be started or die at once: the worker ended with exit status 1\n$",
+         result.err)
+      assert.is_true(result.seconds < 10)
+   end)
+end)
+
+describe("an attempt that does not win", function()
+   it("leaves nothing in the output, the counters or the folders", function()
+      local dir = h.tmpdir()
+      local job = h.write(dir, "job.lua", ([[
+         local mr = require "mr"
+         local marker = %q
+         return mr.job { job_name = "twice", map = function(_, line, emit)
+            mr.output("seen", line, 1)
+            mr.increment("n", "lines", 1)
+            emit(line, 1)
+            if line == "d" then
+               local file = io.open(marker)
+               if not file then
+                  assert(io.open(marker, "w")):close()
+                  os.exit(1)
+               end
+               file:close()
+            end
+         end, reduce = mr.sum }
+      ]]):format(dir .. "/marker"))
+      local result = h.run({ "run", job, h.write(dir, "in.txt", "a\nb\nc\nd\n"), "-o", dir .. "/out",
+         "--set", "retry.base_delay_seconds=0.05" })
+      assert.equal(0, result.code, result.err)
+      assert.matches("map_0.0 failed (task_crash", result.err, 1, true)
+      assert.same({ "_MANIFEST.json", "_SUCCESS", "part-00000", "seen-00000" }, h.ls(dir .. "/out"))
+      assert.equal("a\t1\nb\t1\nc\t1\nd\t1\n", h.read(dir .. "/out/part-00000"))
+      assert.equal("a\t1\nb\t1\nc\t1\nd\t1\n", h.read(dir .. "/out/seen-00000"))
+      assert.matches('"lines": 4', h.read(dir .. "/out/_MANIFEST.json"), 1, true)
+   end)
+end)
+
 describe("a worker that hangs", function()
    local function hang(map)
       local dir = h.tmpdir()
