@@ -182,12 +182,15 @@ static enum status push(struct expand *x, struct buf *directories, const char *p
  * list, but not those behind a symlink, which may lead in a circle. */
 static enum status visit(struct expand *x, const char *path, struct buf *directories)
 {
-    struct stat st, link;
-    if (lstat(path, &link) != 0 || stat(path, &st) != 0)
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return cannot_read(path, errno, x->e);
+    bool is_link = S_ISLNK(st.st_mode);
+    if (is_link && stat(path, &st) != 0)
         return cannot_read(path, errno, x->e);
     if (!S_ISDIR(st.st_mode))
         return add_file(x, path, &st);
-    return S_ISLNK(link.st_mode) ? ST_OK : push(x, directories, path);
+    return is_link ? ST_OK : push(x, directories, path);
 }
 
 static enum status visit_entries(struct expand *x, const char *directory, struct buf *directories)
