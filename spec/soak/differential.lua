@@ -24,12 +24,16 @@ function shared.key(n, kind)
    local small = n % 7
    if kind == "mixed" then kind = ({ "string", "integer", "float", "boolean", "array" })[n % 5 + 1] end
    if kind == "string" then return ("\0ab\255a"):rep(small % 3):sub(1, n % 11) .. (n % 3 == 0 and "" or "x") end
-   if kind == "integer" then return ({ 0, -1, 1, 2 ^ 53 | 0, (2 ^ 53 | 0) + 1, math.mininteger, math.maxinteger })[small + 1] end
+   if kind == "integer" then
+      return ({ 0, -1, 1, 2 ^ 53 | 0, (2 ^ 53 | 0) + 1, math.mininteger, math.maxinteger })[small + 1]
+   end
    if kind == "float" then return ({ 0.5, -0.0, 1.0, -1e300, 2.0 ^ 53, 1 / 0, 1e-300 })[small + 1] end
    if kind == "boolean" then return n % 2 == 0 end
    if kind == "pair" then return { shared.key(n // 7, "mixed_scalar"), n % 5 } end
    if kind == "triple" then return { ("ab\0"):rep(small % 4), n % 3, (n // 3) % 4 / 2 } end
-   if kind == "mixed_scalar" then return shared.key(n, ({ "string", "integer", "float", "boolean" })[n % 4 + 1]) end
+   if kind == "mixed_scalar" then
+      return shared.key(n, ({ "string", "integer", "float", "boolean" })[n % 4 + 1])
+   end
    local list = {}
    for i = 1, n % 4 do list[i] = shared.key(n // 5 + i, "mixed_scalar") end
    return list
@@ -50,7 +54,8 @@ function shared.show(v)
       local i = math.tointeger(v)
       return i and ("%d"):format(i) or ("%.17g"):format(v)
    end
-   if type(v) ~= "table" then return type(v) == "string" and ("%q"):format(v):gsub("\n", "n") or tostring(v) end
+   if type(v) == "string" then return (("%q"):format(v):gsub("\n", "n")) end
+   if type(v) ~= "table" then return tostring(v) end
    local list = {}
    for i, element in ipairs(v) do list[i] = shared.show(element) end
    return "{" .. table.concat(list, ",") .. "}"
@@ -104,14 +109,15 @@ local function make_case(seed)
       case.lines[i] = math.random(1000000) .. (" "):rep(math.random(0, 60)) .. pick { "", "x", "\r" }
    end
    case.grouped = pick { 0, 0, 1, 2 }
-   case.kind = case.grouped > 0 and pick { "pair", "triple" } or pick { "string", "integer", "mixed", "array", "triple", "float" }
+   case.kind = case.grouped > 0 and pick { "pair", "triple" }
+      or pick { "string", "integer", "mixed", "array", "triple", "float" }
    case.emits = pick { 1, 3, 9 }
    case.combine = pick { "none", "none", "lua" }
    case.reduce = case.combine == "none" and pick { "list", "sum" } or "sum"
    case.total_order = math.random(3) == 1
    case.reducers = pick { 1, 1, 2, 5 }
-   case.options = ("--workers %d --split-size %s --sort-buffer %s%s"):format(math.random(3), pick { "1K", "3K", "64K" },
-      pick { "64K", "80K", "1M" }, pick { "", " --compress-runs" })
+   case.options = ("--workers %d --split-size %s --sort-buffer %s%s"):format(math.random(3),
+      pick { "1K", "3K", "64K" }, pick { "64K", "80K", "1M" }, pick { "", " --compress-runs" })
    return case
 end
 
@@ -166,10 +172,12 @@ end
 -- --- one seed ---
 
 local function run(case)
-   local job = write("job.lua", job_text:format(case.grouped > 0, case.kind, case.emits, combines[case.combine],
-      reduces[case.reduce], case.grouped, case.total_order, case.reducers))
-   local input = write("input.txt", table.concat(case.lines, "\n") .. (case.seed % 2 == 0 and #case.lines > 0 and "\n" or ""))
-   case.command = ("%s run %s %s --quiet --profile testing --state-dir %s/state %s"):format(lmr, job, input, dir, case.options)
+   local job = write("job.lua", job_text:format(case.grouped > 0, case.kind, case.emits,
+      combines[case.combine], reduces[case.reduce], case.grouped, case.total_order, case.reducers))
+   local ending = case.seed % 2 == 0 and #case.lines > 0 and "\n" or ""
+   local input = write("input.txt", table.concat(case.lines, "\n") .. ending)
+   case.command = ("%s run %s %s --quiet --profile testing --state-dir %s/state %s"):format(lmr, job, input,
+      dir, case.options)
    local out = shell(case.command .. " 2>&1")
    local text, code = out:match("^(.-)(%d+)\n$")
    local lines = {}
@@ -186,7 +194,9 @@ local function differs(case)
       table.sort(found)
    end
    for i = 1, math.max(#expected, #found) do
-      if expected[i] ~= found[i] then return ("line %d: expected %s, found %s"):format(i, expected[i], found[i]) end
+      if expected[i] ~= found[i] then
+         return ("line %d: expected %s, found %s"):format(i, expected[i], found[i])
+      end
    end
    return nil
 end
@@ -197,7 +207,8 @@ for seed = first, last do
    local difference = differs(case)
    if difference then
       bad = bad + 1
-      print(("seed %d: %s\n   lua5.4 spec/soak/differential.lua %d %d\n   %s"):format(seed, difference:sub(1, 500), seed, seed, case.command))
+      print(("seed %d: %s\n   lua5.4 spec/soak/differential.lua %d %d\n   %s"):format(seed,
+         difference:sub(1, 500), seed, seed, case.command))
    end
 end
 os.execute("rm -rf '" .. dir .. "'")
