@@ -153,7 +153,7 @@ write_if_changed = @mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' | cmp
 	printf '%s\n' '$(subst ','\'',$(1))' >$@
 
 $(B)/flags: FORCE
-	@pkg-config --exists $(PACKAGES) || { echo "libraries are missing: try .ci/setup run" >&2; exit 1; }
+	@pkg-config --exists $(PACKAGES) 2>/dev/null || { echo "libraries are missing: try .ci/setup run" >&2; exit 1; }
 	$(call write_if_changed,$(COMPILE) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))
 
 $(B)/embedded.list: FORCE

@@ -17,6 +17,8 @@
 -- h.exists(path), h.ls(dir) → sorted list of names
 -- h.lines(string) → list               without the line ends
 -- h.quote(string) → string             for the shell
+-- h.own_mounts() → words | nil         what goes before a command that mounts file systems for itself
+--                                      alone; nil where the system lets nobody (many containers)
 -- h.poll(seconds, f, ...) → value      calls f until it gives a true value; an error at the deadline
 -- h.root, h.variant, h.binary          absolute path of the repository; "release" …; absolute path of lmr
 -- h.sanitized                          true in `make asan`: what is slow there may be cut down
@@ -110,6 +112,22 @@ function h.lines(text)
       at = stop + 1
    end
    return list
+end
+
+local mounts -- unknown yet, or false
+
+--- Words that start a command in a mount namespace of its own, where it may mount a tmpfs.
+function h.own_mounts()
+   if mounts == nil then
+      mounts = false
+      for _, words in ipairs { "unshare -m", "unshare -rm" } do
+         if os.execute(words .. " mount -t tmpfs none " .. h.quote(base) .. " >/dev/null 2>&1 </dev/null") then
+            mounts = words
+            break
+         end
+      end
+   end
+   return mounts or nil
 end
 
 --- Path of a test program.

@@ -4,11 +4,20 @@
 
 #include <stdio.h>
 
+/* "…", which roff cannot print in every locale. */
+static const char ellipsis[] = "\xe2\x80\xa6";
+#define ELLIPSIS_SIZE (sizeof ellipsis - 1)
+
 /* Adds text so that roff prints it as it is, hyphens and quotes as ASCII, to be copied. */
 static void add_escaped(struct text *t, const char *words, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const char *escape = NULL;
+        if (n - i >= ELLIPSIS_SIZE && memcmp(words + i, ellipsis, ELLIPSIS_SIZE) == 0) {
+            text_add(t, "\\&...");
+            i += ELLIPSIS_SIZE - 1;
+            continue;
+        }
         switch (words[i]) {
         case '\\': escape = "\\e"; break;
         case '-':  escape = "\\-"; break;

@@ -150,6 +150,11 @@ describe("the man page", function()
       assert.is_truthy(page:find("as \\et, \\en and \\e\\e", 1, true))
    end)
 
+   it("is all ASCII, for a terminal of any locale", function()
+      assert.is_nil(page:find("[\128-\255]"))
+      assert.is_truthy(page:find("[OPTION\\&...] JOB.lua [INPUT\\&...]", 1, true))
+   end)
+
    it("is rendered without a warning, where there is a renderer", function()
       local dir = h.tmpdir()
       h.write(dir, "lmr.1", page)

@@ -267,11 +267,14 @@ describe("folders", function()
    end)
 
    it("on a full disk: says so, and leaves nothing half done", function()
+      if not h.own_mounts() then
+         return pending("nothing can be mounted here")
+      end
       local dir, _, input = set_up()
       local result = h.sh(([[
-         unshare -rm sh -c 'mkdir small && mount -t tmpfs -o size=16k tmpfs small &&
+         %s sh -c 'mkdir small && mount -t tmpfs -o size=16k tmpfs small &&
             "$LMR" run -m "emit(value, 1)" %s -o small/out; echo "code $?"; find small'
-      ]]):format(input), { dir = dir })
+      ]]):format(h.own_mounts(), input), { dir = dir })
       assert.equal("code 1\nsmall\n", result.out)
       assert.matches("disk_full", result.err, 1, true)
       assert.matches("No space left on device; the job may need .* free that much", result.err)
