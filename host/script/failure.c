@@ -221,7 +221,7 @@ enum status failure_status(struct script *s, int code, struct err *e)
         (void)interrupt_failure(s, why, e);
     else if (s->fatal.status != ST_OK)
         *e = s->fatal;
-    else if (s->memory.hit || code == LUA_ERRMEM)
+    else if (memory_is_hit(&s->memory) || code == LUA_ERRMEM)
         (void)memory_failure(s, e);
     else if (code == LUA_OK)
         return ST_OK;

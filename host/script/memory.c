@@ -114,6 +114,8 @@ void *memory_allocate(void *context, void *block, size_t old_size, size_t new_si
         }
         return NULL;
     }
+    if (new_size > old_size && m->refused_size && (m->refused_block != block || m->refused_size != new_size))
+        m->hit = true;
     if (m->cap && new_size > old_size && m->used - old_size + new_size > m->cap)
         return refuse(m, block, new_size);
     void *got = old_size ? resize(m, block, old_size, new_size) : take(m, new_size);

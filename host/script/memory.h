@@ -14,8 +14,9 @@ struct memory_slab;
 struct memory {
     size_t cap; /* bytes; 0: none */
     size_t used, peak;
-    /* A request beyond the cap is answered with NULL; Lua then collects and asks once more. Only when that fails too has the
-     * script seen an error: `hit` stays set, so that no pcall can hide it. */
+    /* A request beyond the cap is answered with NULL; Lua then collects and asks once more. When that fails too, or
+     * when something else is asked for next (string buffers never ask twice), the script has seen an error: `hit` stays
+     * set, so that no pcall can hide it. */
     const void *refused_block;
     size_t refused_size;
     bool hit;
@@ -28,6 +29,12 @@ struct memory {
 void memory_init(struct memory *m, size_t cap);
 /* A lua_Alloc; `context` is the struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);
+/* True when the cap was hit. Between two calls into the allocator by the same Lua operation it may be too early to say: ask at the
+ * end of an operation. */
+static inline bool memory_is_hit(const struct memory *m)
+{
+    return m->hit || m->refused_size > 0;
+}
 /* Gives back every slab. After lua_close. */
 void memory_free(struct memory *m);
 

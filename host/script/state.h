@@ -77,7 +77,7 @@ int script_stopped(lua_State *L, struct script *s);
 
 static inline bool script_is_stopped(const struct script *s)
 {
-    return atomic_load_explicit(&s->interrupted, memory_order_relaxed) != ST_OK || s->memory.hit || s->fatal.status != ST_OK;
+    return atomic_load_explicit(&s->interrupted, memory_order_relaxed) != ST_OK || memory_is_hit(&s->memory) || s->fatal.status != ST_OK;
 }
 
 static inline void script_check(lua_State *L, struct script *s)
