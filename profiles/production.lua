@@ -16,7 +16,8 @@ return {
       max_attempts = 20,
       max_quarantined = 100,                -- records put aside before the job fails; or a share: "0.5%"
    },
-   checkpoint = { enabled = true, checkpoint_interval_seconds = 30, durable = true }, -- durable: fsync what is committed
+   -- durable: fsync what is committed
+   checkpoint = { enabled = true, checkpoint_interval_seconds = 30, durable = true },
    speculation = { enabled = true },
    log = { level = "info" },
 }

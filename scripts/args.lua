@@ -36,7 +36,8 @@ local function unknown(flag, names)
    job.usage("the job has no argument --%s; it has: --%s", flag, table.concat(spelled, ", --"))
 end
 
-local truth = { ["true"] = true, ["false"] = false, yes = true, no = false, on = true, off = false, ["1"] = true, ["0"] = false }
+local truth = { ["true"] = true, ["false"] = false, yes = true, no = false, on = true, off = false,
+   ["1"] = true, ["0"] = false }
 
 local function convert(flag, text, default)
    if type(default) == "string" then return text end
@@ -60,7 +61,8 @@ local function take_flag(result, defaults, names, list, i)
    if flag == "help" then help(defaults, names) end
    local name = flag:gsub("-", "_")
    local default = defaults[name]
-   if default == nil and defaults[flag] == nil and flag:sub(1, 3) == "no-" and type(defaults[name:sub(4)]) == "boolean" then
+   local negated = flag:sub(1, 3) == "no-" and type(defaults[name:sub(4)]) == "boolean"
+   if negated and default == nil and defaults[flag] == nil then
       result[name:sub(4)] = false
       return i
    end

@@ -34,7 +34,8 @@ local function callable(arguments)
 end
 
 local reader = {
-   open = callable "path, from, to", next = callable "handle", save = callable "handle", restore = callable "handle, saved",
+   open = callable "path, from, to", next = callable "handle", save = callable "handle",
+   restore = callable "handle, saved",
 }
 
 local function lua_reader(value, context)
@@ -44,7 +45,9 @@ local function lua_reader(value, context)
       context.fail("reader", "a reader needs open(path, from, to) and next(handle)")
    end
    for key in pairs(value) do
-      if key ~= "reader" and key ~= "format" then context.fail(tostring(key), "an input with a reader has no '%s'", tostring(key)) end
+      if key ~= "reader" and key ~= "format" then
+         context.fail(tostring(key), "an input with a reader has no '%s'", tostring(key))
+      end
    end
    if value.format ~= nil and value.format ~= "lua" then return nil, "of format \"lua\" when it has a reader" end
    return { format = "lua", resumable = value.reader.save ~= nil and value.reader.restore ~= nil }
@@ -52,15 +55,21 @@ end
 
 -- An input's spec as plain data.
 local function input(value, context)
-   if type(value) == "table" and (value.reader ~= nil or value.format == "lua") then return lua_reader(value, context) end
-   if type(value) ~= "string" and type(value) ~= "table" then return nil, "a format's name or a table { format = … }" end
+   if type(value) == "table" and (value.reader ~= nil or value.format == "lua") then
+      return lua_reader(value, context)
+   end
+   if type(value) ~= "string" and type(value) ~= "table" then
+      return nil, "a format's name or a table { format = … }"
+   end
    local problem = native.check_input(value)
    if problem then context.fail("input", "%s", problem) end
    return value
 end
 
 local function output(value, context)
-   if type(value) ~= "string" and type(value) ~= "table" then return nil, "a format's name or a table { format = … }" end
+   if type(value) ~= "string" and type(value) ~= "table" then
+      return nil, "a format's name or a table { format = … }"
+   end
    local problem = native.check_output(value)
    if problem then context.fail("output", "%s", problem) end
    if value == "pairs" or type(value) == "table" and value.format == "pairs" then
@@ -74,7 +83,8 @@ local entry_keys = { path = validate.string, input = input, map = map, tag = val
 local function input_entry(context, entry)
    if type(entry) == "string" then return { path = entry, has_map = false } end
    if type(entry) ~= "table" then
-      context.fail("input_files", "input_files: an entry is a %s; it must be a path or { path = …, input = …, map = …, tag = … }",
+      context.fail("input_files",
+         "input_files: an entry is a %s; it must be a path or { path = …, input = …, map = …, tag = … }",
          type(entry))
    end
    local kept = validate.check(context, entry, entry_keys, "an entry of input_files")
@@ -96,12 +106,16 @@ end
 local side_keys = { path = validate.string, input = input, key = validate.string }
 
 local function side_files(value, context)
-   if type(value) ~= "table" then return nil, "a table: side_files = { users = { path = …, input = \"csv\", key = \"id\" } }" end
+   if type(value) ~= "table" then
+      return nil, "a table: side_files = { users = { path = …, input = \"csv\", key = \"id\" } }"
+   end
    local sides = {}
    for _, name in ipairs(validate.sorted_keys(value)) do
       local entry = value[name]
       if type(entry) == "string" then entry = { path = entry } end
-      if type(entry) ~= "table" then context.fail(name, "side_files: %s must be a table { path = …, input = …, key = … }", name) end
+      if type(entry) ~= "table" then
+         context.fail(name, "side_files: %s must be a table { path = …, input = …, key = … }", name)
+      end
       local side = validate.check(context, entry, side_keys, "side file " .. name)
       if not side.path then context.fail(name, "side file %s has no path", name) end
       side.name = name
@@ -111,7 +125,8 @@ local function side_files(value, context)
 end
 
 local built_in_types = {
-   "task_crash", "network_failure", "disk_full", "memory_error", "timeout", "data_corruption", "script_error", "bad_record",
+   "task_crash", "network_failure", "disk_full", "memory_error", "timeout", "data_corruption",
+   "script_error", "bad_record",
 }
 
 local function error_types(value, context)
@@ -125,7 +140,9 @@ local function error_types(value, context)
          if name == known then context.fail("error_types", "error_types: '%s' is a type lmr has itself", name) end
       end
       local near = native.nearest(name, built_in_types)
-      if near then context.fail("error_types", "error_types: '%s' is too near to lmr's own '%s'; choose another name", name, near) end
+      if near then
+         context.fail("error_types", "error_types: '%s' is too near to lmr's own '%s'; choose another name", name, near)
+      end
    end
    return value
 end
@@ -137,7 +154,8 @@ local step_keys = {
 }
 
 local iterate_keys = {
-   max_rounds = validate.integer(1, 1000000), stop_when = callable "round, counters, previous", reread = validate.boolean,
+   max_rounds = validate.integer(1, 1000000), stop_when = callable "round, counters, previous",
+   reread = validate.boolean,
 }
 for key, validator in pairs(step_keys) do iterate_keys[key] = validator end
 
@@ -193,7 +211,9 @@ local function describe_iteration(context, step, name)
 end
 
 local function describe_step(context, step, name, inputs)
-   if type(step) ~= "table" then context.fail("steps", "%s is a %s; it must be a table { map = …, reduce = … }", name, type(step)) end
+   if type(step) ~= "table" then
+      context.fail("steps", "%s is a %s; it must be a table { map = …, reduce = … }", name, type(step))
+   end
    local iterates = job_module.is_iteration(step)
    if getmetatable(step) ~= native.Job then
       validate.check(context, step, iterates and iterate_keys or step_keys, name)
@@ -211,7 +231,9 @@ local function describe_step(context, step, name, inputs)
 end
 
 local function check_steps(context, job)
-   if job.steps and job.iterate then context.fail("iterate", "the job has steps and iterate; put mr.iterate { … } into steps") end
+   if job.steps and job.iterate then
+      context.fail("iterate", "the job has steps and iterate; put mr.iterate { … } into steps")
+   end
    if job.iterate and getmetatable(job.iterate) ~= native.Iterate then
       context.fail("iterate", "iterate must be what mr.iterate { … } returns")
    end

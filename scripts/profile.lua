@@ -9,7 +9,8 @@ local M = {}
 -- --- what a profile may hold ---
 
 local error_type_names = {
-   "task_crash", "network_failure", "disk_full", "memory_error", "timeout", "data_corruption", "script_error", "bad_record",
+   "task_crash", "network_failure", "disk_full", "memory_error", "timeout", "data_corruption",
+   "script_error", "bad_record",
 }
 local verdicts = { "retry", "quarantine", "recompute", "drop_task", "fail", "stop", "abort" }
 local strategies = { "immediate", "fixed_delay", "linear_backoff", "exponential_backoff" }
@@ -44,7 +45,8 @@ local retry = {
 }
 
 local rule = {
-   memory_multiplier = validate.number(1, 1000), max_memory = validate.size(1), on_exhausted = validate.one_of(verdicts),
+   memory_multiplier = validate.number(1, 1000), max_memory = validate.size(1),
+   on_exhausted = validate.one_of(verdicts),
    decide = validate.func,
 }
 for key, validator in pairs(retry) do rule[key] = validator end
@@ -202,7 +204,8 @@ end
 
 -- What a profile's code sees: no io, os, debug, no modules.
 local function environment()
-   local env = { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, select = select,
+   local env = { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall,
+      select = select,
                  tonumber = tonumber, tostring = tostring, type = type }
    for _, name in ipairs { "math", "string", "table", "utf8" } do
       env[name] = {}
@@ -278,7 +281,9 @@ end
 local function set_layer(text)
    local key, value = text:match("^%s*([^=]-)%s*=(.*)$")
    local context = validate.context("--set " .. text)
-   if not key or key == "" then job.usage("--set %s: it takes KEY=VALUE, such as --set limits.memory_limit=1G", text) end
+   if not key or key == "" then
+      job.usage("--set %s: it takes KEY=VALUE, such as --set limits.memory_limit=1G", text)
+   end
    local parts = {}
    for part in key:gmatch("[^.]+") do parts[#parts + 1] = part end
    local layer, deepest = {}, #parts
@@ -309,7 +314,7 @@ local no_machinery = {
    retry = { max_retries = 0 }, checkpoint = { enabled = false }, speculation = { enabled = false },
 }
 
--- options: name (or nil), recovery (a table, false or nil), set (list of texts), error_types, context (of the job file).
+-- options: name (or nil), recovery (a table, false or nil), set (list of texts), error_types, context (the job's).
 -- Returns the effective profile as plain data, and warnings.
 function M.load(options)
    local effective, declared = copy(built_in), options.error_types

@@ -54,7 +54,9 @@ function M.approx_distinct(options)
 end
 
 function M.quantiles(at)
-   if type(at) ~= "table" or #at == 0 then error("mr.quantiles takes a list of numbers: mr.quantiles { 0.5, 0.95 }", 2) end
+   if type(at) ~= "table" or #at == 0 then
+      error("mr.quantiles takes a list of numbers: mr.quantiles { 0.5, 0.95 }", 2)
+   end
    for i, q in ipairs(at) do
       if type(q) ~= "number" or not (q >= 0 and q <= 1) then
          error(("mr.quantiles: number %d is %s; quantiles are from 0 to 1"):format(i, tostring(q)), 2)
@@ -65,7 +67,9 @@ end
 
 -- Several at once over the fields of a table: mr.all { n = mr.count, bytes = mr.sum }.
 function M.all(of)
-   if type(of) ~= "table" or next(of) == nil then error("mr.all takes a table: mr.all { n = mr.count, bytes = mr.sum }", 2) end
+   if type(of) ~= "table" or next(of) == nil then
+      error("mr.all takes a table: mr.all { n = mr.count, bytes = mr.sum }", 2)
+   end
    local declarations = {}
    for field, one in pairs(of) do
       if type(field) ~= "string" then error("mr.all: its keys are names of fields", 2) end

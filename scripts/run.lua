@@ -17,7 +17,8 @@ local function is_whole(input)
 end
 
 local function assignment(run, fields)
-   local all = { seed = run.seed, attempt = 0, serial = 0, durable = false, sides = run.sides, side_prefix = run.dir .. "/side-" }
+   local all = { seed = run.seed, attempt = 0, serial = 0, durable = false, sides = run.sides,
+      side_prefix = run.dir .. "/side-" }
    for key, value in pairs(fields) do all[key] = value end
    return all
 end
@@ -128,7 +129,8 @@ local function run_once(run, step, resolved, source)
    for i = 0, partitions - 1 do
       outputs[i + 1] = ("%s-%d.part"):format(base, i)
       result = native.run_reduce(task(run, "reduce", i, {
-         runs = { base .. ".run" }, partition = i, group_by = step.group_by or 0, fan_in = 0, temporary = base .. ".tmp-",
+         runs = { base .. ".run" }, partition = i, group_by = step.group_by or 0, fan_in = 0,
+            temporary = base .. ".tmp-",
          part = outputs[i + 1], output = "pairs" }), resolved)
       add_counters(counters, result.counters)
    end
@@ -140,14 +142,15 @@ local function pairs_source(outputs)
 end
 
 local function iterate(run, step, resolved, source, total)
-   local input, outputs, counters, before = source, nil, nil, nil
+   local input, outputs, before = source, nil, nil
    for round = 1, step.max_rounds or 1000 do
       run.round = round
+      local counters
       outputs, counters = run_once(run, step, resolved, input)
       add_counters(total, counters)
       if step.stop_when and step.stop_when(round, counters, before) then break end
       if step.reread then
-         build_side(run, "previous", { parts = pairs_source(outputs).parts, inputs = { { input = nil } }, pairs = true })
+         build_side(run, "previous", pairs_source(outputs))
       else
          input = pairs_source(outputs)
       end
@@ -181,10 +184,14 @@ end
 local option_names = { inputs = true, args = true, seed = true }
 
 return function(job, options)
-   if type(job) ~= "table" or getmetatable(job) ~= native.Job then error("mr.run takes a job: mr.run(mr.job { … }, { inputs = … })", 3) end
+   if type(job) ~= "table" or getmetatable(job) ~= native.Job then
+      error("mr.run takes a job: mr.run(mr.job { … }, { inputs = … })", 3)
+   end
    options = options or {}
    for key in pairs(options) do
-      if not option_names[key] then error(("mr.run: unknown option '%s'; it has: args, inputs, seed"):format(tostring(key)), 3) end
+      if not option_names[key] then
+         error(("mr.run: unknown option '%s'; it has: args, inputs, seed"):format(tostring(key)), 3)
+      end
    end
    local run = { dir = native.temporary(), sides = {}, seed = options.seed or job.seed or SEED, step = 1, round = 0,
                  round_number = 0 }

@@ -11,7 +11,9 @@ function M.place(path, text, key)
    if text and key then
       local line = 1
       for source in (text .. "\n"):gmatch("(.-)\n") do
-         if source:find("%f[%w_]" .. key:gsub("%p", "%%%0") .. "%s*=[^=]") or source:find("%[%s*[\"']" .. key:gsub("%p", "%%%0") .. "[\"']%s*%]%s*=") then
+         local literal = key:gsub("%p", "%%%0")
+         if source:find("%f[%w_]" .. literal .. "%s*=[^=]") or
+            source:find("%[%s*[\"']" .. literal .. "[\"']%s*%]%s*=") then
             return ("%s:%d: "):format(path, line)
          end
          line = line + 1
@@ -88,7 +90,9 @@ end
 function M.number(low, high)
    local must = high and ("a number from %g to %g"):format(low, high) or ("a number from %g on"):format(low)
    return function(value)
-      if type(value) ~= "number" or not (value >= low) or (high and value > high) then return nil, must end
+      if type(value) ~= "number" or value ~= value or value < low or (high and value > high) then
+         return nil, must
+      end
       return value
    end
 end
@@ -98,7 +102,8 @@ function M.size(low)
    return function(value)
       local bytes = type(value) == "number" and math.tointeger(value) or type(value) == "string" and native.size(value)
       if not bytes or bytes < low then
-         return nil, low > 1 and ("a size of at least %d bytes, such as \"64M\""):format(low) or "a size such as \"64M\""
+         return nil, low > 1 and ('a size of at least %d bytes, such as "64M"'):format(low)
+            or 'a size such as "64M"'
       end
       return bytes
    end
@@ -134,7 +139,9 @@ end
 function M.strings(value)
    if type(value) ~= "table" then return nil, "a list of strings" end
    for key, text in pairs(value) do
-      if math.type(key) ~= "integer" or key < 1 or key > #value or type(text) ~= "string" then return nil, "a list of strings" end
+      if math.type(key) ~= "integer" or key < 1 or key > #value or type(text) ~= "string" then
+         return nil, "a list of strings"
+      end
    end
    return value
 end

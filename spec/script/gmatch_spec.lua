@@ -1,10 +1,12 @@
--- string.gmatch in a job: for a class and a plus lmr has an iterator of its own, which must give what string.find gives.
+-- string.gmatch in a job: for a class and a plus lmr has an iterator of its own, which must give what
+-- string.find gives.
 local assert = require "luassert"
 local h = require "spec.helper"
 
 local patterns = [==[{
    "%a+", "%w+", "%S+", "%s+", "%p+", "%D+", "[%w_]+", "[^,]+", "[a-z]+", "[%a'-]+", "[\128-\255]+", "[%z\1]+",
-   "[]]+", "[^]]+", "[%]a]+", "[a%]+", "a+", ".+", "%d%d+", "%1+", "%b()+", "[%a]+%s", "%x-", "()%a+", "+", "%+", "[+", "%a%+",
+   "[]]+", "[^]]+", "[%]a]+", "[a%]+", "a+", ".+", "%d%d+", "%1+", "%b()+", "[%a]+%s",
+   "%x-", "()%a+", "+", "%+", "[+", "%a%+",
 }]==]
 
 local compare = [==[

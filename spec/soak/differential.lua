@@ -75,7 +75,8 @@ local common = assert(load(shared))()
 
 -- How a reduce shows a group: what depends on the order of the values, or does not once combined.
 local reduces = {
-   list = [[local list = {} for v, full in values do list[#list + 1] = v .. (full and with_key and shared.show(full) or "") end
+   list = [[local list = {}
+      for v, full in values do list[#list + 1] = v .. (full and with_key and shared.show(full) or "") end
       emit(shared.show(key) .. "=" .. table.concat(list, " "))]],
    sum = [[local sum = 0 for v in values do sum = sum + v end emit(shared.show(key) .. "=" .. sum)]],
 }
