@@ -177,9 +177,25 @@ local function describe_fold(context, key, value)
    return value.declaration
 end
 
+local function same(a, b)
+   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+   for key, value in pairs(a) do
+      if not same(value, b[key]) then return false end
+   end
+   for key in pairs(b) do
+      if a[key] == nil then return false end
+   end
+   return true
+end
+
+-- Two declarations that say the same; a function in them must be the same one.
+local function same_reducer(a, b)
+   return a == b or getmetatable(a) == getmetatable(b) and same(a.declaration, b.declaration) and a.by == b.by
+end
+
 local function check_folds(context, step, name)
    local combine, reduce = step.combine, step.reduce
-   if combine ~= nil and type(combine) ~= "function" and combine ~= reduce then
+   if combine ~= nil and type(combine) ~= "function" and not same_reducer(combine, reduce) then
       local wanted = tostring(combine)
       context.fail("combine", "%s: combine = %s needs reduce = %s, the same one", name, wanted, wanted)
    end
