@@ -186,7 +186,7 @@ enum status collect_string_int(struct collect *c, const char *s, size_t n, int64
 }
 
 /* Notes which pairs are the record's. */
-static enum status add_mark(struct collect *c, int64_t record, struct err *e)
+static enum status add_mark(struct collect *c, const struct collect_place *place, struct err *e)
 {
     if (c->mark_count == c->mark_cap) {
         size_t cap = c->mark_cap ? 2 * c->mark_cap : BATCH_PAIRS;
@@ -196,7 +196,7 @@ static enum status add_mark(struct collect *c, int64_t record, struct err *e)
         c->marks = marks;
         c->mark_cap = cap;
     }
-    c->marks[c->mark_count++] = (struct mark){ c->pair_count, record };
+    c->marks[c->mark_count++] = (struct mark){ c->pair_count, *place };
     return ST_OK;
 }
 
@@ -222,11 +222,11 @@ static enum status fold_stage(struct collect *c, struct err *e)
     return status;
 }
 
-enum status collect_commit(struct collect *c, int64_t record, struct err *e)
+enum status collect_commit(struct collect *c, const struct collect_place *place, struct err *e)
 {
     if (c->pair_count == c->committed)
         return ST_OK;
-    enum status status = add_mark(c, record, e);
+    enum status status = add_mark(c, place, e);
     if (status != ST_OK)
         return status;
     c->committed = c->pair_count;

@@ -64,11 +64,17 @@ void collect_stage_drop(struct collect *c);
 /* Fast path: stages a string key with a small integer value, partition by key: mr.words / word_mapper / emit(word, 1). */
 enum status collect_string_int(struct collect *c, const char *s, size_t n, int64_t value, struct err *e);
 
+/* Where a record stands, for errors: err_at's arguments. The file's name must stay until the collector is closed. */
+struct collect_place {
+    const char *file;
+    int64_t offset, record;
+};
+
 /* Folds the staged pairs of the record that just ended. Folding may be put off and done in batches (it is invisible, except that a
- * value the aggregate refuses is reported by a later call; err.record tells the record it belongs to, as passed here). After an
+ * value the aggregate refuses is reported by a later call; the error tells the place of its record, as passed here). After an
  * error of this or of collect_finish the collector can only be closed. Until its commit a record's emits are held in memory beside the
  * sort buffer, however many they are. */
-enum status collect_commit(struct collect *c, int64_t record, struct err *e);
+enum status collect_commit(struct collect *c, const struct collect_place *place, struct err *e);
 void collect_undo(struct collect *c);
 /* Spills what is left, finishes the run file (fsync when durable). The collector is still to be closed. */
 enum status collect_finish(struct collect *c, bool durable, struct collect_stats *stats, struct err *e);

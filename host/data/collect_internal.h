@@ -14,8 +14,8 @@ struct staged {
 
 /* Pairs up to `end` were emitted by records up to `record`. */
 struct mark {
-    size_t end;
-    int64_t record;
+    size_t end; /* index of the pair after its last */
+    struct collect_place place;
 };
 
 struct collect {

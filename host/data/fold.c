@@ -138,7 +138,8 @@ static void name_record(const struct collect *c, size_t pair, struct err *e)
 {
     for (size_t i = 0; i < c->mark_count; i++)
         if (pair < c->marks[i].end) {
-            err_at(e, NULL, -1, c->marks[i].record);
+            const struct collect_place *place = &c->marks[i].place;
+            err_at(e, place->file, place->offset, place->record);
             return;
         }
 }

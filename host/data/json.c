@@ -83,9 +83,9 @@ static enum status parse_error(const json_error_t *error, struct err *e)
     if (json_error_code(error) == json_error_out_of_memory)
         return err_memory(e, "a JSON value", 0);
     if (error->line > 1)
-        return err_set(e, ST_BAD_RECORD, "no JSON: %s (line %d, column %d)", error->text,
+        return err_set(e, ST_BAD_RECORD, "not valid JSON: %s (line %d, column %d)", error->text,
                        error->line, error->column);
-    return err_set(e, ST_BAD_RECORD, "no JSON: %s (column %d)", error->text, error->column);
+    return err_set(e, ST_BAD_RECORD, "not valid JSON: %s (column %d)", error->text, error->column);
 }
 
 enum status json_to_value(struct slice text, struct buf *out, struct err *e)

@@ -62,8 +62,11 @@ static inline void commit(lua_State *L, struct map_task *m)
 {
     struct map_emitter *em = &m->emitter;
     script_check(L, m->task->script);
-    if (em->collect && collect_commit(em->collect, (int64_t)m->records, &m->err) != ST_OK)
-        (void)raise_status(L, m);
+    if (em->collect) {
+        struct collect_place place = { m->task->file, m->task->offset, (int64_t)m->records };
+        if (collect_commit(em->collect, &place, &m->err) != ST_OK)
+            (void)raise_status(L, m);
+    }
     if (m->task->staged.n && task_commit(m->task, &m->err) != ST_OK)
         (void)raise_status(L, m);
     m->records++;

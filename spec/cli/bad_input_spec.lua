@@ -187,7 +187,7 @@ describe("an input", function()
          ["big.jsonl"] = "123456789012345678901234567890\n",
       }
       local result = bad_job(dir, 1, "in%.jsonl, byte 9, record 1", "job.lua", "in.jsonl")
-      assert.matches("map_0 failed (bad_record): no JSON: unexpected token near end of file (column 5)\n",
+      assert.matches("map_0 failed (bad_record): not valid JSON: unexpected token near end of file (column 5)\n",
          result.err, 1, true)
       bad_job(dir, 1, "deep%.jsonl, byte 0", "job.lua", "deep.jsonl")
       bad_job(dir, 1, "big%.jsonl, byte 0", "job.lua", "big.jsonl")

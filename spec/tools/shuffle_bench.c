@@ -126,7 +126,7 @@ static uint64_t map_words(struct collect *c, const char *p, const char *end)
             p++;
         }
         if (c)
-            check(collect_commit(c, record++, &e), &e);
+            check(collect_commit(c, &(struct collect_place){ NULL, -1, record++ }, &e), &e);
         p = line + 1;
     }
     return c ? words : words + (sum == 0);
@@ -142,7 +142,7 @@ static void map_records(struct collect *c, const uint8_t *p, const uint8_t *end)
         collect_staged_key(c);
         check(val_put_bool(stage, true), &e);
         check(collect_staged(c, PARTITION_BY_KEY, &e), &e);
-        check(collect_commit(c, record++, &e), &e);
+        check(collect_commit(c, &(struct collect_place){ NULL, -1, record++ }, &e), &e);
     }
 }
 

@@ -169,6 +169,11 @@ static enum status do_word(struct probe *p, struct err *e)
     return status;
 }
 
+static enum status commit(struct probe *p, int64_t record, struct err *e)
+{
+    return collect_commit(p->collect, &(struct collect_place){ NULL, -1, record }, e);
+}
+
 static enum status do_flood(struct probe *p, struct err *e)
 {
     uint64_t count = strtoull(p->words[1], NULL, 10), distinct = strtoull(p->words[2], NULL, 10);
@@ -194,7 +199,7 @@ static enum status do_flood(struct probe *p, struct err *e)
             status = collect_staged(p->collect, PARTITION_BY_KEY, e);
         }
         if (status == ST_OK && i % 10 == 9)
-            status = collect_commit(p->collect, (int64_t)(i / 10), e);
+            status = commit(p, (int64_t)(i / 10), e);
     }
     return status;
 }
@@ -378,7 +383,7 @@ static enum status run_line(struct probe *p, struct err *e)
     if (strcmp(verb, "flood") == 0)
         return do_flood(p, e);
     if (strcmp(verb, "commit") == 0)
-        return collect_commit(p->collect, strtoll(p->words[1], NULL, 10), e);
+        return commit(p, strtoll(p->words[1], NULL, 10), e);
     if (strcmp(verb, "open") == 0)
         return do_open(p, e);
     if (strcmp(verb, "finish") == 0)
