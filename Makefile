@@ -149,7 +149,7 @@ $(B)/lmr.1: $(B)/lmr
 	$< help --man >$@
 
 # Two files that change only when what they say changes: a new flag or a removed script rebuilds.
-write_if_changed = @mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
+write_if_changed = @mkdir -p $(@D) || exit 1; printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
 	printf '%s\n' '$(subst ','\'',$(1))' >$@
 
 $(B)/flags: FORCE
