@@ -95,7 +95,7 @@ describe("an input", function()
       os.execute("chmod 711 " .. h.quote(root))
       local copy = state .. "/lmr"
       os.execute(("cp %s %s && chmod 755 %s"):format(h.quote(h.binary), h.quote(copy), h.quote(copy)))
-      local result = h.sh(("%s %s run job.lua secret.txt"):format(nobody, copy),
+      local result = h.sh(("%s %s run job.lua secret.txt"):format(nobody, h.quote(copy)),
          { dir = dir, env = { LMR_STATE_DIR = state .. "/s" } })
       assert.matches("secret%.txt: Permission denied", result.err)
       assert.equal(2, result.code)

@@ -167,7 +167,7 @@ describe("results on standard output", function()
 
    it("can be appended to a file", function()
       local dir, job, input = set_up()
-      local once = ("$LMR run %s %s --quiet >>all"):format(job, input)
+      local once = ("\"$LMR\" run %s %s --quiet >>all"):format(h.quote(job), h.quote(input))
       local result = h.sh(once .. " && " .. once, { dir = dir })
       assert.equal("", result.err)
       assert.equal(count_by_awk(input):rep(2), h.read(dir .. "/all"))
@@ -188,7 +188,7 @@ describe("results on standard output", function()
       local dir, _, input = set_up()
       local fifo = dir .. "/fifo"
       assert(os.execute("mkfifo " .. h.quote(fifo)))
-      local script = ("sleep 60 <%s & exec $LMR run -m 'for i = 1, 100 do emit(value, i) end' %s >%s"):format(
+      local script = ([[sleep 60 <%s & exec "$LMR" run -m 'for i = 1, 100 do emit(value, i) end' %s >%s]]):format(
          h.quote(fifo), h.quote(input), h.quote(fifo))
       local background = h.background({ h.write(dir, "x.sh", script) }, { binary = "/bin/sh" })
       h.poll(20, function()

@@ -12,6 +12,10 @@ local function shell(command)
    return out
 end
 
+local function quote(text)
+   return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
 local lmr = os.getenv("LMR") or "build/" .. (os.getenv("LMR_BUILD") or "release") .. "/lmr"
 local dir = shell("mktemp -d"):match("^[^\n]+")
 
@@ -177,8 +181,8 @@ local function run(case)
       combines[case.combine], reduces[case.reduce], case.grouped, case.total_order, case.reducers))
    local ending = case.seed % 2 == 0 and #case.lines > 0 and "\n" or ""
    local input = write("input.txt", table.concat(case.lines, "\n") .. ending)
-   case.command = ("%s run %s %s --quiet --profile testing --state-dir %s/state %s"):format(lmr, job, input,
-      dir, case.options)
+   case.command = ("%s run %s %s --quiet --profile testing --state-dir %s %s"):format(quote(lmr), quote(job),
+      quote(input), quote(dir .. "/state"), case.options)
    local out = shell(case.command .. " 2>&1")
    local text, code = out:match("^(.-)(%d+)\n$")
    local lines = {}
@@ -212,6 +216,6 @@ for seed = first, last do
          difference:sub(1, 500), seed, seed, case.command))
    end
 end
-os.execute("rm -rf '" .. dir .. "'")
+os.execute("rm -rf " .. quote(dir))
 print(("%d seeds, %d differ"):format(last - first + 1, bad))
 os.exit(bad == 0)
