@@ -113,7 +113,7 @@ install: $(B)/lmr $(B)/lmr.1 ## install under PREFIX (/usr/local); DESTDIR is ho
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/lmr $(DESTDIR)$(PREFIX)/share/man/man1/lmr.1
 	rm -f $(PROFILES:%=$(DESTDIR)$(PREFIX)/share/lmr/%)
-	-rmdir $(DESTDIR)$(PREFIX)/share/lmr/profiles $(DESTDIR)$(PREFIX)/share/lmr
+	rmdir $(DESTDIR)$(PREFIX)/share/lmr/profiles $(DESTDIR)$(PREFIX)/share/lmr 2>/dev/null || true
 
 clean: ## remove build/
 	rm -rf build
