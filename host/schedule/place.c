@@ -55,6 +55,7 @@ static enum status plan_state_dir(struct place *p, const struct run_options *opt
         return err_set(e, ST_USAGE,
                        "no place for the job's state: neither HOME nor XDG_STATE_HOME is set; use "
                        "--state-dir");
+    p->state_by_home = true;
     const char *path = base ? place_join(p, base, "lmr") : place_join(p, home, ".local/state/lmr");
     return path ? absolute(p, path, &p->state_dir, e)
                 : err_memory(e, "a path", strlen(base ? base : home));
@@ -149,6 +150,18 @@ static enum status make_dir(const char *dir, struct err *e)
     return st;
 }
 
+/* Who never named a folder for the state is told how to. */
+static enum status make_state_dir(struct place *p, struct err *e)
+{
+    enum status st = make_dir(p->state_dir, e);
+    if (st != ST_OK && p->state_by_home && e) {
+        size_t n = strlen(e->message);
+        (void)snprintf(e->message + n, sizeof e->message - n,
+                       "; --state-dir names another place for the job's state");
+    }
+    return st;
+}
+
 static enum status make_output(struct place *p, struct err *e)
 {
     struct stat info;
@@ -165,7 +178,7 @@ static enum status make_output(struct place *p, struct err *e)
 /* What goes to standard output is staged where the runs are. */
 static enum status make_folders(struct place *p, const char *job_name, struct err *e)
 {
-    enum status st = make_dir(p->state_dir, e);
+    enum status st = make_state_dir(p, e);
     if (st == ST_OK)
         st = claim_job_dir(p, job_name, e);
     if (st == ST_OK && p->output_dir)

@@ -20,6 +20,7 @@ struct place {
     const char *work_base;  /* parent of the work folder, or NULL: beside the output */
     const char *output_dir; /* NULL: standard output */
     const char *job_id, *job_dir, *stage_dir, *work_dir; /* NULL before place_make */
+    bool state_by_home; /* state_dir comes from HOME or XDG_STATE_HOME, not from the user */
     bool output_made; /* the output directory did not exist before */
     bool replaces;    /* it holds an earlier result that is to be replaced at publishing */
 };

@@ -232,6 +232,13 @@ describe("places", function()
       assert.equal(2, result.code)
       assert.equal("", result.out)
    end)
+
+   it("that nobody named and cannot be: says how to name one", function()
+      local result = h.run({ "run", "job.lua", "in.txt" }, { dir = dir,
+         env = { LMR_STATE_DIR = false, XDG_STATE_HOME = false, HOME = dir .. "/in.txt" } })
+      assert.matches("in%.txt: Not a directory; %-%-state%-dir names another place for the job's state\n$", result.err)
+      assert.equal(2, result.code)
+   end)
 end)
 
 describe("a profile", function()
