@@ -27,6 +27,9 @@ void *sys_realloc(void *p, size_t n);
 void sys_free(void *p);
 char *sys_strdup(const char *s);
 
+/* Opens what is closed of standard input, output and error, so that no file of ours gets their numbers: input then
+ * ends at once, writing to output is an error (EBADF), and messages are dropped. Once, at the start of the program. */
+void sys_open_standard(void);
 /* Opens for reading; ST_CRASH with errno in `e` when that fails. */
 enum status sys_open_read(const char *path, int *fd, struct err *e);
 /* Creates (or empties) a file for writing, mode 0666 less the umask. */

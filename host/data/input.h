@@ -99,7 +99,7 @@ struct splits {
  * ceil(size / split_size); fixed-size records between records only); smaller and uncuttable ones
  * (compressed, whole, multiline csv, pair runs, Lua readers without save/restore) are combined, in
  * order, into splits of at most split_size, at most 4096 files each; parts of different `input` may
- * share a split. Empty files give no split. ST_USAGE: split_size 0, or more than a million
+ * share a split. Empty files give no split, but to IN_WHOLE, where each is a record. ST_USAGE: split_size 0, or more than a million
  * splits. */
 enum status splits_plan(const struct input_files *files, const struct input_spec *specs,
                         uint64_t split_size, struct arena *a, struct splits *out, struct err *e);

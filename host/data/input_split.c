@@ -87,7 +87,7 @@ static enum status cut_file(struct planner *p, const struct input_file *f, uint6
 static enum status add_file(struct planner *p, const struct input_file *f,
                             const struct input_spec *spec, struct err *e)
 {
-    if (f->size == 0)
+    if (f->size == 0 && spec->format != IN_WHOLE)
         return ST_OK;
     if (f->size > p->split_size && is_cuttable(f, spec))
         return cut_file(p, f, spec->format == IN_FIXED ? spec->record_size : 1, e);

@@ -276,7 +276,7 @@ static enum status copy_by_buffer(int from, const char *path, int fd,
     while (st == ST_OK && got > 0 && !*stop) {
         st = sys_read(from, buffer, COPY_SIZE, &got, path, e);
         if (st == ST_OK)
-            st = sys_write(fd, buffer, got, "standard output", "publish.stream", e);
+            st = sys_write(fd, buffer, got, PUBLISH_STDOUT, "publish.stream", e);
     }
     sys_free(buffer);
     return st == ST_OK && *stop ? interrupted(e, EINTR) : st;
@@ -297,7 +297,7 @@ static enum status copy_file(int from, const char *path, int fd, const volatile 
             return interrupted(e, EPIPE);
         if (errno == EINVAL || errno == ENOSYS)
             return copy_by_buffer(from, path, fd, stop, e);
-        return err_sys(e, errno, "write to", "standard output");
+        return err_sys(e, errno, "write to", PUBLISH_STDOUT);
     }
 }
 

@@ -11,6 +11,9 @@
 
 #include <signal.h>
 
+/* What errors of publish_stream name as the file. */
+#define PUBLISH_STDOUT "standard output"
+
 struct publish_file {
     const char
         *from; /* staged file; with publish_commit on the filesystem of the output directory */

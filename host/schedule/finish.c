@@ -223,6 +223,8 @@ static void advise_on_space(struct driver *d)
 {
     enum { LEAST = 1 << 20 };
     char need[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
+    if (strcmp(d->failure.file, PUBLISH_STDOUT) == 0)
+        return; /* whatever it is, it is not a place of ours */
     const char *where = d->failure.file[0] ? d->failure.file : d->place.work_dir;
     size_t n = strlen(d->failure.message);
     uint64_t space = 0;
