@@ -64,7 +64,8 @@ describe("text", function()
       local dir = h.tmpdir()
       h.write(dir, "in.txt", "a\r\nb\nc\r\r\n\r\nlast")
       assert.are.equal('{"key":0,"value":"a"}\n{"key":3,"value":"b"}\n{"key":5,"value":"c\\r"}\n' ..
-         '{"key":9,"value":""}\n{"key":11,"value":"last"}\n', lmr(dir, "-m", "emit(key, value)", "--output-format", "jsonl", "in.txt"))
+         '{"key":9,"value":""}\n{"key":11,"value":"last"}\n',
+         lmr(dir, "-m", "emit(key, value)", "--output-format", "jsonl", "in.txt"))
    end)
 
    it("of any bytes goes through as it is", function()
