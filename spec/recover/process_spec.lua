@@ -293,7 +293,8 @@ describe("a driver", function()
    it("stops while it reads standard input that does not end", function()
       local dir = h.tmpdir()
       local fifo = dir .. "/fifo"
-      assert(os.execute("mkfifo " .. h.quote(fifo) .. " && (sleep 30 > " .. h.quote(fifo) .. ") & sleep 0.1"))
+      assert(os.execute("mkfifo " .. h.quote(fifo)))
+      assert(os.execute("sleep 30 1<>" .. h.quote(fifo) .. " &")) -- which waits for no reader
       local run = h.background({ "run", "-m", "emit(value, 1)", "-o", dir .. "/out" }, { stdin_file = fifo })
       h.poll(10, function() return #h.ls(dir) > 1 and #h.ls(dir .. "/out") > 0 end)
       run:kill("TERM")
