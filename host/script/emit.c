@@ -93,7 +93,6 @@ static void collect_pair(lua_State *L, struct map_emitter *em, bool alone)
     }
     if (st != ST_OK)
         (void)encode_failed(L, em, st);
-    em->L = L;
     if (collect_staged(em->collect, partition, &em->err) != ST_OK)
         (void)script_raise(L, &em->err);
 }
@@ -120,7 +119,6 @@ static int map_emit(lua_State *L)
         return emit_any(L, em);
     size_t n;
     const char *key = lua_tolstring(L, 1, &n);
-    em->L = L;
     em->pairs++;
     if (collect_string_int(em->collect, key, n, lua_tointeger(L, 2), &em->err) != ST_OK)
         return script_raise(L, &em->err);

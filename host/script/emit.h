@@ -16,7 +16,7 @@ struct map_emitter {
     bool has_spec;
     bool fast;               /* a string key with a small integer needs no look at anything else */
     bool has_partition, has_by;
-    lua_State *L;            /* the thread that emits right now: where a Lua combiner is called */
+    lua_State *L;            /* the thread that a Lua combiner is called on */
     int combine_ref;         /* registry reference, or LUA_NOREF */
     struct buf combine_bytes; /* scratch of the combiner's emit */
     struct combine_call *combining; /* the group being combined, or NULL */

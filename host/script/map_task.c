@@ -62,6 +62,7 @@ static inline void commit(lua_State *L, struct map_task *m)
 {
     struct map_emitter *em = &m->emitter;
     script_check(L, m->task->script);
+    em->L = L; /* not the coroutine that emitted: it may be gone */
     if (em->collect) {
         struct collect_place place = { m->task->file, m->task->offset, (int64_t)m->records };
         if (collect_commit(em->collect, &place, &m->err) != ST_OK)
@@ -200,7 +201,16 @@ static int map_body(lua_State *L)
     if (st != ST_END)
         return raise_status(L, m);
     finish(L, m);
-    task_seal(L, t);
+    return 0;
+}
+
+/* The protected body after the last spill, whose combine may count and write side files too. */
+static int seal_body(lua_State *L)
+{
+    struct map_task *m = lua_touserdata(L, 1);
+    if (m->task->staged.n && task_commit(m->task, &m->err) != ST_OK)
+        return raise_status(L, m);
+    task_seal(L, m->task);
     return 0;
 }
 
@@ -225,6 +235,8 @@ enum status map_task_run(struct task *t, struct buf *result, struct err *e)
     report(&m);
     if (st == ST_OK)
         st = emit_finish(&m.emitter, &r, e);
+    if (st == ST_OK)
+        st = script_protect(t->script, seal_body, &m, e);
     if (st == ST_OK)
         st = task_close_outputs(t, e);
     if (st == ST_OK)
