@@ -166,9 +166,28 @@ static enum status publish(struct driver *d, struct err *e)
     return st;
 }
 
+/* Somebody else may have put a result into the directory while the job ran. */
+static enum status check_output(struct driver *d, struct err *e)
+{
+    struct place *p = &d->place;
+    if (!p->output_dir)
+        return ST_OK;
+    enum status st = publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
+    if (st == ST_USAGE)
+        (void)err_set(e, st,
+                      "output directory %s is not as it was when the job started: something else "
+                      "was written there meanwhile, and is left alone",
+                      p->output_dir);
+    return st;
+}
+
 void finish_publish(struct driver *d)
 {
     struct err e;
+    if (check_output(d, &e) != ST_OK) {
+        driver_fail(d, &e, 1);
+        return;
+    }
     d->at = AT_PUBLISH;
     d->phase = JOB_PUBLISH;
     d->totals.phase_tasks = d->totals.phase_done = 0;
@@ -236,8 +255,11 @@ static void advise_on_space(struct driver *d)
         size_format(plan_space(d) + plan_output_space(d) + LEAST, need), size_format(space, there));
 }
 
+/* A publishing may have moved an earlier result into the stage folder. */
 static bool has_committed(const struct driver *d)
 {
+    if (d->at == AT_PUBLISH && d->place.output_dir)
+        return true;
     return d->at >= AT_RUN && d->at < AT_END &&
            d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
 }
