@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { POLL_MS = 200, MILLISECOND = 1000000, STAGES_MAX = 8, EXIT_BY_SIGNAL = 128, EXIT_USAGE = 2 };
+enum { POLL_MS = 200, LEAVE_MS = 2000, MILLISECOND = 1000000, STAGES_MAX = 8, EXIT_BY_SIGNAL = 128, EXIT_USAGE = 2 };
 
 /* --- events --- */
 
@@ -53,10 +53,23 @@ static void observe_pages(struct driver *d)
     }
 }
 
+/* Workers were told to leave or killed; one that does not (stopped by a signal) must not keep us. */
+static void hurry(struct driver *d)
+{
+    if (sys_now() - d->ending_since < INT64_C(1) * LEAVE_MS * MILLISECOND)
+        return;
+    for (uint32_t slot = 0; slot < d->core.slot_count; slot++)
+        pool_kill(d->pool, slot);
+}
+
 /* Sockets first: a result that stands there already is no timeout. */
 static void on_poll(uv_timer_t *timer)
 {
     struct driver *d = timer->data;
+    if (d->ending) {
+        hurry(d);
+        return;
+    }
     pool_drain(d->pool);
     observe_pages(d);
     driver_deliver(d, &(struct core_event){ .kind = CORE_TICK });
@@ -217,6 +230,7 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     if (d->ending)
         return;
     d->ending = true;
+    d->ending_since = sys_now();
     d->failure = *e;
     d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_USAGE : 1;
     d->core.over = true;
@@ -228,6 +242,7 @@ void driver_end(struct driver *d, int code)
     if (d->ending)
         return;
     d->ending = true;
+    d->ending_since = sys_now();
     d->exit_code = code;
     pool_dismiss(d->pool);
 }

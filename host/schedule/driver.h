@@ -133,6 +133,7 @@ struct driver {
     struct kept_files seen_warnings; /* by name; each is told once */
     /* the end */
     bool ending;
+    int64_t ending_since;
     bool start_failed; /* not even the journal could be made */
     int stop_signal, exit_code;
     struct err failure;
