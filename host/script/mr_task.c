@@ -121,11 +121,20 @@ static void push_group(lua_State *L)
     lua_rawset(L, -4);
 }
 
+static bool holds_nul(lua_State *L, int index)
+{
+    size_t n;
+    const char *s = lua_tolstring(L, index, &n);
+    return memchr(s, 0, n) != NULL;
+}
+
 static int increment(lua_State *L)
 {
     struct task *t = mr_task(L, "mr.increment");
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
         return luaL_error(L, "mr.increment takes a group, a name and a number: mr.increment(\"words\", \"long\", 1)");
+    if (holds_nul(L, 1) || holds_nul(L, 2))
+        return luaL_error(L, "mr.increment: a group or name holds a NUL byte; the manifest could not be read back");
     if (lua_isnoneornil(L, 3)) {
         lua_settop(L, 2);
         lua_pushinteger(L, 1);
