@@ -21,7 +21,7 @@ struct position {
     _Atomic uint64_t attempt_serial; /* as given in the assignment: which attempt the rest is about */
     _Atomic uint32_t phase;        /* enum position_phase */
     _Atomic uint32_t part;         /* index of the input part (map), of the partition (reduce) */
-    _Atomic uint64_t offset;       /* of the record being worked on, in its file */
+    _Atomic uint64_t offset;       /* of the record being worked on, in its file; pairs taken in reduce */
     _Atomic uint64_t record;       /* its number in the attempt; the group's in reduce */
     _Atomic uint64_t bytes_in;     /* bytes of input taken in by this attempt */
     _Atomic uint64_t pairs_out;

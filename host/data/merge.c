@@ -3,6 +3,8 @@
 #include "base/sys.h"
 #include "data/tree.h"
 
+enum { LIFE_EVERY = 1024 }; /* pairs */
+
 /* One sorted sequence: a segment of a run given, or of an intermediate one. Its run is opened when
  * a tree needs it, so that no more than fan_in files are open at once. */
 struct source {
@@ -142,11 +144,20 @@ static enum status open_tree(const struct source *s, size_t n, struct open_runs 
     return status;
 }
 
-static enum status copy_tree(struct tree *tree, struct run_writer *w, struct err *e)
+static void show_life(const struct merge *m)
+{
+    if (m->config->alive)
+        (void)atomic_fetch_add_explicit(m->config->alive, 1, memory_order_relaxed);
+}
+
+static enum status copy_tree(const struct merge *m, struct tree *tree, struct run_writer *w,
+                             struct err *e)
 {
     struct slice key, value;
     enum status status = run_segment_begin(w, e);
-    while (status == ST_OK) {
+    for (uint64_t n = 0; status == ST_OK; n++) {
+        if (n % LIFE_EVERY == 0)
+            show_life(m);
         status = tree_next(tree, &key, &value, e);
         if (status == ST_OK)
             status = run_put(w, 0, key, value, e);
@@ -165,7 +176,7 @@ static enum status write_merged(const struct merge *m, const struct source *s, s
     if (status == ST_OK)
         status = run_create(path, 1, m->compress, &w, e);
     if (status == ST_OK)
-        status = copy_tree(tree, w, e);
+        status = copy_tree(m, tree, w, e);
     if (status == ST_OK)
         status = run_finish(w, false, NULL, e);
     else

@@ -8,6 +8,8 @@
 
 #include "data/run.h"
 
+#include <stdatomic.h>
+
 enum { MERGE_FAN_IN = 256 };
 
 struct merge;
@@ -18,6 +20,7 @@ struct merge_config {
     uint32_t partition;
     uint32_t fan_in;              /* 0: MERGE_FAN_IN */
     const char *temporary_path;   /* prefix for intermediate runs; removed by merge_close */
+    _Atomic uint64_t *alive;      /* or NULL: raised now and then while intermediate runs are written */
 };
 
 /* Opens all runs (merging down to fan_in first). ST_CORRUPT names the run; a run without the partition is ST_CORRUPT too. */

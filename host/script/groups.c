@@ -26,7 +26,8 @@ enum status groups_open(struct groups *g, struct task *t, struct err *e)
     struct merge_config config = { .run_paths = paths, .runs = n,
                                    .partition = (uint32_t)val_get_int(t->assignment, "partition", 0),
                                    .fan_in = (uint32_t)val_get_int(t->assignment, "fan_in", 0),
-                                   .temporary_path = task_string(t, "temporary") };
+                                   .temporary_path = task_string(t, "temporary"),
+                                   .alive = &t->script->page->progress };
     return merge_open(&config, &g->merge, e);
 }
 

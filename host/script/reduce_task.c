@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { REPORT_EVERY = 256 }; /* groups */
+enum { REPORT_EVERY = 256, REPORT_PAIRS = 65536 }; /* groups, pairs */
 
 struct reduce_task {
     struct task *task;
@@ -35,6 +35,17 @@ static void report(struct reduce_task *r)
         POSITION_SET(page, bytes_in, merge_bytes_done(r->groups.merge));
     POSITION_SET(page, pairs_out, r->task->pairs_out);
     POSITION_SET(page, script_memory, r->task->script->memory.used);
+}
+
+/* A group may be large, and its reduce slow: each of its pairs is progress. */
+static inline enum status take_pair(struct reduce_task *r)
+{
+    struct groups *g = &r->groups;
+    enum status st = groups_pair(g, &r->err);
+    POSITION_SET(r->task->script->page, offset, g->pairs);
+    if (g->pairs % REPORT_PAIRS == 0)
+        report(r);
+    return st;
 }
 
 /* The page's key: raw bytes of a string key, cut; a torn look at it does no harm. */
@@ -82,7 +93,7 @@ static void reduce_identity(lua_State *L, struct reduce_task *r)
 {
     struct groups *g = &r->groups;
     enum status st;
-    while ((st = groups_pair(g, &r->err)) == ST_OK)
+    while ((st = take_pair(r)) == ST_OK)
         write_pair(L, r, g->key, g->value);
     if (st != ST_END)
         (void)raise(L, r);
@@ -120,7 +131,7 @@ static void fold(lua_State *L, struct reduce_task *r)
 {
     struct groups *g = &r->groups;
     enum status st, folded = ST_OK;
-    while ((st = groups_pair(g, &r->err)) == ST_OK) {
+    while ((st = take_pair(r)) == ST_OK) {
         folded = r->merges ? agg_merge(r->agg, r->agg_state, g->value, &r->err)
                            : agg_add(r->agg, r->agg_state, ranked(L, r, g->value), &r->err);
         if (folded != ST_OK)
@@ -160,7 +171,7 @@ static int next_value(lua_State *L)
     struct groups *g = &r->groups;
     if (lua_tointeger(L, lua_upvalueindex(1)) != r->serial)
         return luaL_error(L, "values of a group that is over: use them while its reduce runs");
-    enum status st = groups_pair(g, &r->err);
+    enum status st = take_pair(r);
     if (st == ST_END)
         return 0;
     if (st != ST_OK)

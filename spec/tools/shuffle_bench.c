@@ -209,7 +209,7 @@ static void run_reduce(struct bench *b, bool words)
         int fd;
         check(sys_create((char *)path.p, &fd, &e), &e);
         struct merge_config config = { (const char *const *)b->runs, b->tasks, p, 0,
-                                       (char *)path.p };
+                                       (char *)path.p, NULL };
         struct merge *m;
         check(merge_open(&config, &m, &e), &e);
         struct slice key, value;
