@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -147,6 +148,12 @@ enum status sys_pread(int fd, void *p, size_t n, uint64_t offset, size_t *got, c
     return ST_OK;
 }
 
+void sys_wait(int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    (void)poll(&p, 1, -1);
+}
+
 enum status sys_write(int fd, const void *p, size_t n, const char *path, const char *site,
                       struct err *e)
 {
@@ -156,6 +163,10 @@ enum status sys_write(int fd, const void *p, size_t n, const char *path, const c
         ssize_t done = write(fd, next, n < TRANSFER_MAX ? n : TRANSFER_MAX);
         if (done < 0 && errno == EINTR)
             continue;
+        if (done < 0 && errno == EAGAIN) {
+            sys_wait(fd, POLLOUT);
+            continue;
+        }
         if (done < 0)
             return err_sys(e, errno, "write", path);
         next += done;

@@ -38,7 +38,9 @@ enum status sys_create(const char *path, int *fd, struct err *e);
 enum status sys_read(int fd, void *p, size_t n, size_t *got, const char *path, struct err *e);
 /* The same at an offset; reads until `n` bytes or the end of the file. */
 enum status sys_pread(int fd, void *p, size_t n, uint64_t offset, size_t *got, const char *path, struct err *e);
-/* Writes all `n` bytes, or fails. */
+/* Waits until a descriptor that somebody has made non-blocking can go on (events as for poll), or a signal comes. */
+void sys_wait(int fd, short events);
+/* Writes all `n` bytes, or fails; a non-blocking descriptor is waited for. */
 enum status sys_write(int fd, const void *p, size_t n, const char *path, const char *site, struct err *e);
 /* After a failed fsync the caller writes the file again from its source; it never calls this again on
  * the same descriptor. */

@@ -1,6 +1,8 @@
 #include "base/sys.h"
 #include "data/input.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 enum { SPOOL_CHUNK = 256 * 1024 };
@@ -9,8 +11,15 @@ static enum status copy_all(int from, int to, const char *path, uint8_t *chunk, 
                             struct err *e)
 {
     for (;;) {
-        size_t got;
-        enum status status = sys_read(from, chunk, SPOOL_CHUNK, &got, "standard input", e);
+        size_t got = 0;
+        struct err failure;
+        enum status status = sys_read(from, chunk, SPOOL_CHUNK, &got, "standard input", &failure);
+        if (status != ST_OK && failure.os_error == EAGAIN) { /* it was made non-blocking */
+            sys_wait(from, POLLIN);
+            continue;
+        }
+        if (status != ST_OK && e)
+            *e = failure;
         if (status != ST_OK || got == 0)
             return status;
         status = sys_write(to, chunk, got, path, "spool.write", e);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -295,6 +296,10 @@ static enum status copy_file(int from, const char *path, int fd, const volatile 
             continue;
         if (errno == EPIPE)
             return interrupted(e, EPIPE);
+        if (errno == EAGAIN) { /* somebody who shares it has made it non-blocking */
+            sys_wait(fd, POLLOUT);
+            continue;
+        }
         if (errno == EINVAL || errno == ENOSYS)
             return copy_by_buffer(from, path, fd, stop, e);
         return err_sys(e, errno, "write to", PUBLISH_STDOUT);
