@@ -175,6 +175,15 @@ enum status sys_write(int fd, const void *p, size_t n, const char *path, const c
     return ST_OK;
 }
 
+void sys_write_behind(int fd, uint64_t written, uint64_t *begun)
+{
+    enum { LEAST = 4 << 20 };
+    if (written - *begun < LEAST)
+        return;
+    (void)sync_file_range(fd, (off_t)*begun, (off_t)(written - *begun), SYNC_FILE_RANGE_WRITE);
+    *begun = written;
+}
+
 enum status sys_fsync(int fd, const char *path, const char *site, struct err *e)
 {
     (void)site;

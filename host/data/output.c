@@ -22,6 +22,7 @@ struct output {
     XXH3_state_t *hash;
     struct run_writer *run; /* OUT_PAIRS: all the rest is empty */
     struct output_stats stats;
+    uint64_t behind; /* bytes on their way to the disk */
 };
 
 static void free_output(struct output *o)
@@ -113,7 +114,10 @@ static enum status write_bytes(struct output *o, struct slice s, struct err *e)
         return ST_OK;
     (void)XXH3_64bits_update(o->hash, s.p, s.n);
     o->stats.bytes += s.n;
-    return sys_write(o->fd, s.p, s.n, o->path, "output.write", e);
+    enum status status = sys_write(o->fd, s.p, s.n, o->path, "output.write", e);
+    if (status == ST_OK)
+        sys_write_behind(o->fd, o->stats.bytes, &o->behind);
+    return status;
 }
 
 static enum status write_packed(struct output *o, struct err *e)

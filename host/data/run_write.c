@@ -16,7 +16,7 @@ struct run_writer {
     uint32_t partitions;
     bool compress, in_segment;
     uint8_t header[RUN_HEADER_SIZE];
-    uint64_t written; /* bytes of the file already written */
+    uint64_t written, behind; /* bytes of the file already written; of these, on their way to the disk */
     struct buf
         out;      /* finished blocks, then the header's room and raw bytes of the one being built */
     size_t block; /* where in `out` that one begins */
@@ -30,8 +30,10 @@ struct run_writer {
 static enum status write_out(struct run_writer *w, const void *p, size_t n, struct err *e)
 {
     enum status status = sys_write(w->fd, p, n, w->path, "run.write", e);
-    if (status == ST_OK)
+    if (status == ST_OK) {
         w->written += n;
+        sys_write_behind(w->fd, w->written, &w->behind);
+    }
     return status;
 }
 
