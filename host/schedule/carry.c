@@ -355,10 +355,12 @@ static void act(struct driver *d, const struct core_action *a)
 /* Workers have synced their files; a file's name is safe when its directory is synced too. */
 static enum status sync_names(struct driver *d, struct err *e)
 {
-    const struct place *p = &d->place;
+    struct place *p = &d->place;
     if (!d->job.durable || (d->at != AT_RUN && d->at != AT_FORMAT))
         return ST_OK;
-    enum status st = sys_fsync_dir(p->work_dir, "commit.fsync_work", e);
+    enum status st = place_sync(p, e);
+    if (st == ST_OK)
+        st = sys_fsync_dir(p->work_dir, "commit.fsync_work", e);
     if (st == ST_OK && p->stage_dir != p->work_dir)
         st = sys_fsync_dir(p->stage_dir, "commit.fsync_stage", e);
     return st;

@@ -150,6 +150,18 @@ static enum status make_dir(const char *dir, struct err *e)
     return st;
 }
 
+/* How many bytes of `path` name what is there already. */
+static size_t there_length(struct place *p, const char *path)
+{
+    struct stat info;
+    char *part = path ? arena_strdup(&p->arena, path) : NULL;
+    while (part && part[1] && stat(part, &info) != 0) {
+        char *slash = strrchr(part, '/');
+        slash[slash == part] = '\0';
+    }
+    return part ? strlen(part) : 0;
+}
+
 /* Who never named a folder for the state is told how to. */
 static enum status make_state_dir(struct place *p, struct err *e)
 {
@@ -178,6 +190,9 @@ static enum status make_output(struct place *p, struct err *e)
 /* What goes to standard output is staged where the runs are. */
 static enum status make_folders(struct place *p, const char *job_name, struct err *e)
 {
+    p->state_there = there_length(p, p->state_dir);
+    p->output_there = there_length(p, p->output_dir);
+    p->work_there = there_length(p, p->work_base);
     enum status st = make_state_dir(p, e);
     if (st == ST_OK)
         st = claim_job_dir(p, job_name, e);
@@ -203,6 +218,48 @@ enum status place_make(struct place *p, const char *job_name, struct err *e)
     if (e && st == ST_CRASH)
         e->status = ST_USAGE;
     return st == ST_CRASH ? ST_USAGE : st;
+}
+
+/* A folder that may be written but not read cannot be synced. */
+static enum status sync_name(const char *path, struct err *e)
+{
+    struct err failure;
+    enum status st = sys_fsync_parent(path, "place.fsync", &failure);
+    if (st == ST_OK || failure.os_error == EACCES)
+        return ST_OK;
+    if (e)
+        *e = failure;
+    return st;
+}
+
+/* Syncs the name of `dir`, and of what stands above it beyond the first `there` bytes. */
+static enum status sync_names(const char *dir, size_t there, struct err *e)
+{
+    char *path = sys_strdup(dir);
+    if (!path)
+        return err_memory(e, "a path", strlen(dir));
+    enum status st = sync_name(path, e);
+    while (st == ST_OK) {
+        *strrchr(path, '/') = '\0';
+        if (strlen(path) <= there)
+            break;
+        st = sync_name(path, e);
+    }
+    sys_free(path);
+    return st;
+}
+
+enum status place_sync(struct place *p, struct err *e)
+{
+    if (p->names_synced)
+        return ST_OK;
+    p->names_synced = true;
+    enum status st = sync_names(p->job_dir, p->state_there, e);
+    if (st == ST_OK)
+        st = sync_names(p->stage_dir, p->output_dir ? p->output_there : strlen(p->job_dir), e);
+    if (st == ST_OK && p->work_dir != p->stage_dir)
+        st = sync_names(p->work_dir, p->work_base ? p->work_there : strlen(p->job_dir), e);
+    return st;
 }
 
 /* --- removing --- */

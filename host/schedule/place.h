@@ -20,6 +20,8 @@ struct place {
     const char *work_base;  /* parent of the work folder, or NULL: beside the output */
     const char *output_dir; /* NULL: standard output */
     const char *job_id, *job_dir, *stage_dir, *work_dir; /* NULL before place_make */
+    size_t state_there, output_there, work_there; /* bytes of the path that were there before */
+    bool names_synced;
     bool state_by_home; /* state_dir comes from HOME or XDG_STATE_HOME, not from the user */
     bool output_made; /* the output directory did not exist before */
     bool replaces;    /* it holds an earlier result that is to be replaced at publishing */
@@ -30,6 +32,9 @@ struct place {
 enum status place_plan(struct place *p, const struct run_options *options, struct err *e);
 /* Makes the folders. ST_USAGE when one cannot be made or written; nothing is left then. */
 enum status place_make(struct place *p, const char *job_name, struct err *e);
+/* Makes the names of the folders durable: those that place_make made, in those above them. Does it
+ * once. */
+enum status place_sync(struct place *p, struct err *e);
 /* "DIR/NAME" in the arena; NULL when memory is out. */
 const char *place_join(struct place *p, const char *dir, const char *name);
 /* Removes stage and work folders, and an output directory that was made for nothing. Failures are
