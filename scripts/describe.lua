@@ -95,6 +95,9 @@ end
 local function input_files(value, context)
    if type(value) == "string" then value = { value } end
    if type(value) ~= "table" then return nil, "a list of paths" end
+   if next(value) == nil then
+      context.fail("input_files", "input_files is empty; name a file, or leave it out and name some to lmr run")
+   end
    local entries = {}
    for key in pairs(value) do
       if math.type(key) ~= "integer" or key < 1 or key > #value then return nil, "a list of paths" end

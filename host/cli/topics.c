@@ -61,7 +61,8 @@ static const char output_text[] =
     "               compress = \"gz\",      -- gz, zst, lz4, bz2 or xz\n"
     "               write = \"value\" }     -- leave the key out\n"
     "\n"
-    "mr.output(name, key, value) writes to side files name-00000, … beside the parts.\n";
+    "mr.output(name, key, value) writes to side files name-00000, … beside the parts:\n"
+    "it needs a directory (--output).\n";
 
 static const char exit_text[] =
     "    0     complete\n"

@@ -63,7 +63,7 @@ const char topic_job_text[] =
     "    mr.progress()             tells that a long computation is alive\n"
     "    mr.sleep(seconds)\n"
     "    mr.reject(reason)         the record is bad; what it emitted is undone\n"
-    "    mr.output(name, key, value)    writes to a side file\n"
+    "    mr.output(name, key, value)    writes to a side file beside the parts (-o)\n"
     "    mr.task()                 id, attempt, step, round, file, offset,\n"
     "                              record, tag, previous\n"
     "\n"

@@ -107,10 +107,21 @@ static size_t missing_component(const char *path, char *directory, char *name, s
     }
 }
 
+/* "https://host/path" */
+static bool is_address(const char *path)
+{
+    size_t scheme = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789");
+    return scheme > 0 && strncmp(path + scheme, "://", 3) == 0;
+}
+
 enum status expand_missing(const char *path, struct err *e)
 {
     struct stat st;
     char directory[ERR_FILE_MAX], name[ERR_FILE_MAX], target[ERR_FILE_MAX];
+    if (is_address(path))
+        return err_set(e, ST_USAGE,
+                       "%.900s is an address, and inputs are files; pipe it in: curl -fsSL ADDRESS | "
+                       "lmr run … -", path);
     if (lstat(path, &st) == 0) {
         ssize_t n = readlink(path, target, sizeof target - 1);
         target[n > 0 ? n : 0] = '\0';

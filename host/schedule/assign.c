@@ -162,6 +162,7 @@ static void common_fields(struct assignment *a)
     val_map_int(&a->map, "memory_limit", (int64_t)d->job.memory_limit);
     val_map_float(&a->map, "deadline", deadline);
     val_map_bool(&a->map, "durable", d->job.durable);
+    val_map_bool(&a->map, "to_stdout", d->options->output_dir == NULL);
     field_job(a);
     put_strings(a, "args", (const char *const *)d->options->args, d->options->arg_count);
     field_sides(a);

@@ -78,20 +78,46 @@ static void trace_frame(struct trace *t, const lua_Debug *ar)
         trace_say(t, "in function <%s:%d>", ar->short_src, ar->linedefined);
 }
 
-/* Levels of the outermost and the innermost user frame; false when there is none. */
-static bool user_levels(lua_State *L, int *inner, int *outer)
+/* The outermost level. Lua finds a level by walking to it, and there may be 200,000: so by halves. */
+static int last_level(lua_State *L)
 {
     lua_Debug ar;
-    *inner = *outer = -1;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        (void)lua_getinfo(L, "S", &ar);
-        if (!is_user_frame(&ar))
-            continue;
-        if (*inner < 0)
-            *inner = level;
-        *outer = level;
+    int there = 0, beyond = 1;
+    while (lua_getstack(L, beyond, &ar)) {
+        there = beyond;
+        beyond *= 2;
     }
-    return *inner >= 0;
+    while (beyond - there > 1) {
+        int middle = there + (beyond - there) / 2;
+        if (lua_getstack(L, middle, &ar))
+            there = middle;
+        else
+            beyond = middle;
+    }
+    return there;
+}
+
+static bool is_user_level(lua_State *L, int level)
+{
+    lua_Debug ar;
+    if (!lua_getstack(L, level, &ar))
+        return false;
+    (void)lua_getinfo(L, "S", &ar);
+    return is_user_frame(&ar);
+}
+
+/* Levels of the innermost and the outermost user frame; false when there is none. Only a few frames
+ * of the host or of C stand outside of each. */
+static bool user_levels(lua_State *L, int *inner, int *outer)
+{
+    int last = last_level(L);
+    *inner = 0;
+    *outer = last;
+    while (*inner <= last && !is_user_level(L, *inner))
+        ++*inner;
+    while (*outer > *inner && !is_user_level(L, *outer))
+        --*outer;
+    return *inner <= last;
 }
 
 /* From the user's innermost line to the outermost; frames of the host in between are left out. */

@@ -34,10 +34,18 @@ static int unpack_args(lua_State *L, int args)
     return n;
 }
 
+/* Whoever forgets the job, or -m, names an input first. */
+static const char *hint_for(const char *path)
+{
+    size_t n = strlen(path);
+    return n >= 4 && strcmp(path + n - 4, ".lua") == 0
+               ? "" : "; the first word is the job, a Lua file (without one: lmr run -m CODE INPUT…)";
+}
+
 /* An error while the job file runs is a wrong job, unless a limit was hit or it was raised with a type. */
 static int run_chunk(lua_State *L, const char *path, int args)
 {
-    script_load_file(L, path);
+    script_load_file(L, path, hint_for(path));
     int n = unpack_args(L, args);
     lua_call(L, n, 1);
     return 1;

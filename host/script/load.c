@@ -27,17 +27,17 @@ static bool is_bytecode(struct slice text)
     return text.n > 0 && text.p[0] == (uint8_t)LUA_SIGNATURE[0];
 }
 
-/* Errors of the compiler are the user's: "job.lua:3: '=' expected near 'x'". */
-static void compile(lua_State *L, struct slice text, const char *chunk_name)
+/* Errors of the compiler are the user's: "job.lua:3: '=' expected near 'x'". `hint` follows them. */
+static void compile(lua_State *L, struct slice text, const char *chunk_name, const char *hint)
 {
     if (luaL_loadbufferx(L, (const char *)text.p, text.n, chunk_name, "t") == LUA_OK)
         return;
     if (lua_type(L, -1) == LUA_TSTRING)
-        (void)script_usage(L, "%s", lua_tostring(L, -1));
+        (void)script_usage(L, "%s%s", lua_tostring(L, -1), hint);
     (void)lua_error(L);
 }
 
-void script_load_file(lua_State *L, const char *path)
+void script_load_file(lua_State *L, const char *path, const char *hint)
 {
     struct script *s = script_of(L);
     struct err e;
@@ -48,7 +48,7 @@ void script_load_file(lua_State *L, const char *path)
     struct slice text = skip_shebang(buf_slice(&s->text));
     if (is_bytecode(text))
         (void)script_usage(L, "%s is Lua bytecode; lmr runs source text only: name the .lua file it was compiled from", path);
-    compile(L, text, lua_pushfstring(L, "@%s", path));
+    compile(L, text, lua_pushfstring(L, "@%s", path), hint);
     lua_remove(L, -2);
 }
 
@@ -57,7 +57,7 @@ void script_load_embedded(lua_State *L, const char *name)
     const struct embedded_file *file = embedded_find(name);
     const char *base = strrchr(name, '/');
     CHECK(file);
-    compile(L, file->text, lua_pushfstring(L, "=" HOST_CHUNK "%s", base ? base + 1 : name));
+    compile(L, file->text, lua_pushfstring(L, "=" HOST_CHUNK "%s", base ? base + 1 : name), "");
     lua_remove(L, -2);
 }
 

@@ -31,7 +31,7 @@ static int run_body(lua_State *L)
     set_arg(L, run);
     script_require(L, "mr");
     lua_setglobal(L, "mr");
-    script_load_file(L, run->path);
+    script_load_file(L, run->path, "");
     luaL_checkstack(L, run->argc, "too many arguments");
     for (int i = 0; i < run->argc; i++)
         lua_pushstring(L, run->argv[i]);

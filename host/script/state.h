@@ -87,8 +87,8 @@ static inline void script_check(lua_State *L, struct script *s)
 }
 
 /* In a protected call: pushes the function of a text chunk read from `path`; raises ST_USAGE when it cannot be read, is bytecode, or does
- * not compile. */
-void script_load_file(lua_State *L, const char *path);
+ * not compile; `hint` follows what the compiler said. */
+void script_load_file(lua_State *L, const char *path, const char *hint);
 /* The same for a text of the host, compiled in ("scripts/job.lua"). */
 void script_load_embedded(lua_State *L, const char *name);
 /* In a protected call: pushes the host's module table ("mr", "mr.job"), loading it when it is not. */

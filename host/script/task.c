@@ -262,6 +262,8 @@ uint32_t task_side_output(lua_State *L, struct task *t, const char *name)
             return i + 1;
     if (!is_side_name(name))
         (void)luaL_error(L, "mr.output: '%s' is no name for a side file; use letters, digits, '-' and '_' (not \"part\")", name);
+    if (val_get_bool(t->assignment, "to_stdout", false))
+        (void)luaL_error(L, "mr.output: '%s' has no place, for the result goes to standard output; run the job with -o DIR", name);
     if (t->side_output_count == SIDE_OUTPUTS_MAX)
         (void)luaL_error(L, "mr.output: more than %d side files in one task; put what tells them apart into the key", SIDE_OUTPUTS_MAX);
     if (!t->side_outputs)

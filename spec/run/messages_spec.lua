@@ -1,0 +1,46 @@
+-- What people type who have not read the help: each is told what is wrong and what to do next.
+local assert = require "luassert"
+local h = require "spec.helper"
+
+local function run(...)
+   local dir = h.tmpdir()
+   h.write(dir, "in.txt", "to be or not to be\n")
+   return h.run({ "run", "--quiet", ... }, { dir = dir }), dir
+end
+
+local function refused(code, text, ...)
+   local result = run(...)
+   assert.matches(text, result.err, 1, true)
+   assert.are.equal("", result.out)
+   assert.are.equal(code, result.code)
+end
+
+describe("a command line", function()
+   it("that begins with an input is told what comes first", function()
+      refused(2, "in.txt:1: syntax error near 'be'; the first word is the job, a Lua file (without one: lmr run -m",
+         "in.txt")
+   end)
+
+   it("with an address is told how to read it", function()
+      refused(2, "https://host/a.txt is an address, and inputs are files; pipe it in: curl -fsSL ADDRESS | lmr run … -",
+         "-m", "emit(value)", "https://host/a.txt")
+   end)
+end)
+
+describe("a job", function()
+   it("whose list of inputs came out empty does not wait for standard input", function()
+      local dir = h.tmpdir()
+      local path = h.write(dir, "job.lua",
+         'local mr = require "mr"\nreturn mr.job {\n   map = mr.word_mapper,\n   input_files = {},\n}\n')
+      refused(2, path .. ":4: input_files is empty; name a file, or leave it out and name some to lmr run", path)
+   end)
+
+   it("that writes side files where none can be is told to name a directory", function()
+      local code = 'mr.output("words", value, 1) emit(value, 1)'
+      refused(1, "mr.output: 'words' has no place, for the result goes to standard output; run the job with -o DIR",
+         "-m", code, "in.txt")
+      local result, dir = run("-m", code, "in.txt", "-o", "out")
+      assert.are.equal(0, result.code)
+      assert.are.same({ "_MANIFEST.json", "_SUCCESS", "part-00000", "words-00000" }, h.ls(dir .. "/out"))
+   end)
+end)
