@@ -10,8 +10,12 @@
 
 enum { PLACES = 32, RECORDS_DEFAULT = 8192 };
 
+/* What the sample may hold; with more, about every second key is let go. */
+enum { KEYS_MAX = 256 * 1024, KEYS_MIN = 4096, BYTES_MAX = 32 << 20 };
+
 struct sample_key {
     size_t at, n; /* in `bytes` */
+    uint64_t emit; /* its number */
 };
 
 struct sample_task {
@@ -23,6 +27,9 @@ struct sample_task {
     struct buf bytes, keys; /* group bytes; struct sample_key of them */
     uint64_t total, stride; /* bytes of the input; bytes from one place to the next */
     uint64_t each;          /* records a place */
+    uint64_t records;       /* given to map */
+    uint64_t emits;         /* so far */
+    uint64_t every;         /* one in so many is kept: a power of two */
     struct err err;
     int step, emit, state, map, args;
 };
@@ -34,13 +41,54 @@ static int raise(lua_State *L, struct sample_task *s)
 
 /* --- keys --- */
 
+/* Which ones is as good as chance, as records may emit in a rhythm, but the same each time (the finalizer of SplitMix64). */
+static bool is_chosen(const struct sample_task *s, uint64_t emit)
+{
+    uint64_t x = emit + UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return ((x ^ (x >> 31)) & (s->every - 1)) == 0;
+}
+
+static void thin(struct sample_task *s)
+{
+    struct sample_key *keys = (struct sample_key *)(void *)s->keys.p;
+    size_t n = s->keys.n / sizeof *keys, kept = 0, end = 0;
+    s->every *= 2;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_chosen(s, keys[i].emit))
+            continue;
+        struct sample_key key = { end, keys[i].n, keys[i].emit };
+        memmove(s->bytes.p + end, s->bytes.p + keys[i].at, key.n);
+        end += key.n;
+        keys[kept++] = key;
+    }
+    s->keys.n = kept * sizeof *keys;
+    s->bytes.n = end;
+}
+
+static bool is_full(const struct sample_task *s)
+{
+    size_t n = s->keys.n / sizeof(struct sample_key);
+    return n >= KEYS_MAX || (s->bytes.n >= BYTES_MAX && n >= KEYS_MIN);
+}
+
+/* Of the bytes at the end, the group's stay. */
+static enum status keep_key(struct sample_task *s, struct sample_key key)
+{
+    s->bytes.n = key.at + key.n;
+    return buf_append(&s->keys, &key, sizeof key);
+}
+
 static int sample_emit(lua_State *L)
 {
     struct task *t = script_of(L)->task;
     if (!t || t->kind != TASK_SAMPLE || !t->emitter)
         return luaL_error(L, "emit: the task it belongs to is over");
     struct sample_task *s = t->emitter;
-    struct sample_key key = { s->bytes.n, 0 };
+    if (is_full(s))
+        thin(s);
+    struct sample_key key = { s->bytes.n, 0, s->emits++ };
     enum status st = key_encode(&t->script->encoder, L, 1, &s->bytes);
     if (st == ST_SCRIPT) {
         s->bytes.n = key.at;
@@ -49,8 +97,10 @@ static int sample_emit(lua_State *L)
     key.n = s->bytes.n - key.at;
     if (st == ST_OK && t->group_by)
         st = key_group_length(slice_of(s->bytes.p + key.at, key.n), t->group_by, &key.n);
-    if (st == ST_OK)
-        st = buf_append(&s->keys, &key, sizeof key);
+    if (st == ST_OK && !is_chosen(s, key.emit))
+        s->bytes.n = key.at;
+    else if (st == ST_OK)
+        st = keep_key(s, key);
     if (st == ST_OK)
         return 0;
     (void)err_memory(&s->err, "a sampled key", key.n);
@@ -93,6 +143,15 @@ static enum status put_boundaries(struct sample_task *s, struct buf *out)
 
 /* --- records --- */
 
+static void at_record(struct sample_task *s, uint64_t offset)
+{
+    struct task *t = s->task;
+    t->offset = (int64_t)offset;
+    t->record = (int64_t)s->records;
+    POSITION_SET(t->script->page, offset, offset);
+    POSITION_SET(t->script->page, record, s->records);
+}
+
 static void call_map(lua_State *L, struct sample_task *s)
 {
     lua_pushvalue(L, s->emit);
@@ -100,6 +159,7 @@ static void call_map(lua_State *L, struct sample_task *s)
         lua_pushvalue(L, s->state);
     lua_call(L, s->args, 0);
     task_undo(s->task);
+    s->records++;
     script_check(L, s->task->script);
 }
 
@@ -112,8 +172,7 @@ static bool map_record(lua_State *L, struct sample_task *s, bool wanted)
         return false;
     if (st != ST_OK)
         (void)raise(L, s);
-    t->offset = (int64_t)s->record.offset;
-    POSITION_SET(t->script->page, offset, s->record.offset);
+    at_record(s, s->record.offset);
     script_check(L, t->script);
     if (!wanted)
         return true;
@@ -186,6 +245,7 @@ static void sample_lua_reader(lua_State *L, struct sample_task *s, struct split_
     open_part(L, s, part);
     lua_reader_open(L, &reader, s->step, &s->parts);
     for (uint64_t i = 0; i < s->each; i++) {
+        at_record(s, part->from);
         lua_pushvalue(L, s->map);
         if (!lua_reader_next(L, &reader))
             break;
@@ -257,7 +317,7 @@ static enum status put_result(struct sample_task *s, struct buf *out)
 
 enum status sample_task_run(struct task *t, struct buf *result, struct err *e)
 {
-    struct sample_task s = { .task = t };
+    struct sample_task s = { .task = t, .every = 1 };
     err_clear(&s.err);
     enum status st = map_parts_init(&s.parts, t, e);
     if (st == ST_OK) {

@@ -1,5 +1,5 @@
--- Only a new group counted as progress of a reduce: one large group, or the merging of many runs before the first group,
--- ran into limits.progress_timeout_seconds.
+-- Only a new group counted as progress of a reduce: one large group, or the merging of many runs before the first
+-- one, ran into limits.progress_timeout_seconds.
 local h = require "spec.helper"
 
 local function run(source, lines, ...)
