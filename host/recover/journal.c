@@ -6,6 +6,9 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
+/* Nobody else writes, but a backup or a curious reader may lock the file for a moment. */
+enum { BUSY_MS = 20000 };
+
 /* As `sqlite3 journal.db .schema` shows it, comments included. */
 static const char schema[] =
     "PRAGMA user_version = 1;\n"
@@ -350,6 +353,8 @@ enum status journal_create(const char *path, bool durable, struct journal **out,
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &j->db, flags, NULL) != SQLITE_OK)
         fail(j);
+    else
+        (void)sqlite3_busy_timeout(j->db, BUSY_MS);
     j->durable = durable;
     j->is_new = true;
     set_up(j);
