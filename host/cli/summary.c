@@ -15,7 +15,8 @@ const char *outcome_name(int exit_code)
         int code;
         const char *name;
     } outcomes[] = { { EXIT_COMPLETE, "complete" }, { EXIT_WRONG_USAGE, "not started" },
-                     { 130, "interrupted" }, { 143, "terminated" } };
+                     { 129, "hung up" }, { 130, "interrupted" },
+                     { 143, "terminated" } };
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
         if (outcomes[i].code == exit_code)
             return outcomes[i].name;

@@ -68,7 +68,8 @@ static const char exit_text[] =
     "    0     complete\n"
     "    1     failed\n"
     "    2     wrong usage, job or profile; nothing was started\n"
-    "    130   interrupted (SIGINT), 143: terminated (SIGTERM)\n"
+    "    130   interrupted (SIGINT); 143: terminated (SIGTERM)\n"
+    "    129   its terminal has gone (SIGHUP)\n"
     "\n"
     "Messages and progress go to standard error, results and help to standard output. A reader "
     "of the results that stops early (as head does) is no failure.\n";

@@ -83,6 +83,8 @@ static void on_due(uv_timer_t *timer)
     driver_deliver(d, &(struct core_event){ .kind = CORE_TICK });
 }
 
+const int driver_stop_signals[STOP_SIGNALS] = { SIGINT, SIGTERM, SIGHUP };
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct driver *d = handle->data;
@@ -90,7 +92,8 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     struct err e;
     (void)err_set(&e, ST_INTERRUPTED, "stopped by %s",
-                  number == SIGINT ? "an interrupt (SIGINT)" : "SIGTERM");
+                  number == SIGINT ? "an interrupt (SIGINT)"
+                  : number == SIGHUP ? "the end of its terminal (SIGHUP)" : "SIGTERM");
     d->stop_signal = number;
     driver_fail(d, &e, EXIT_BY_SIGNAL + number);
 }
@@ -262,6 +265,18 @@ static enum status open_core(struct driver *d, struct err *e)
     return st == ST_OK ? pool_open(&d->loop, d->workers, &handlers, &d->pool, e) : st;
 }
 
+/* A signal that was ignored from the start stays so: nohup and shells say it that way. */
+static void watch_signals(struct driver *d)
+{
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction now;
+        (void)uv_signal_init(&d->loop, &d->stops[i]);
+        d->stops[i].data = d;
+        if (sigaction(driver_stop_signals[i], NULL, &now) != 0 || now.sa_handler != SIG_IGN)
+            (void)uv_signal_start(&d->stops[i], on_signal, driver_stop_signals[i]);
+    }
+}
+
 static enum status driver_open(struct driver *d, struct err *e)
 {
     if (uv_loop_init(&d->loop) != 0)
@@ -269,14 +284,11 @@ static enum status driver_open(struct driver *d, struct err *e)
     (void)uv_prepare_init(&d->loop, &d->prepare);
     (void)uv_timer_init(&d->loop, &d->poll_timer);
     (void)uv_timer_init(&d->loop, &d->due_timer);
-    (void)uv_signal_init(&d->loop, &d->on_int);
-    (void)uv_signal_init(&d->loop, &d->on_term);
     (void)uv_async_init(&d->loop, &d->spooled, on_spooled);
     d->prepare.data = d->poll_timer.data = d->due_timer.data = d;
-    d->on_int.data = d->on_term.data = d->spooled.data = d;
+    d->spooled.data = d;
     (void)uv_prepare_start(&d->prepare, on_prepare);
-    (void)uv_signal_start(&d->on_int, on_signal, SIGINT);
-    (void)uv_signal_start(&d->on_term, on_signal, SIGTERM);
+    watch_signals(d);
     (void)signal(SIGPIPE, SIG_IGN);
     return open_core(d, e);
 }

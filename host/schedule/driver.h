@@ -82,6 +82,10 @@ enum driver_at {
     AT_END
 };
 
+/* Signals that stop a job in good order. */
+enum { STOP_SIGNALS = 3 };
+extern const int driver_stop_signals[STOP_SIGNALS];
+
 struct driver {
     const struct run_options *options;
     const struct job_observer *observer;
@@ -89,7 +93,7 @@ struct driver {
     uv_loop_t loop;
     uv_prepare_t prepare;
     uv_timer_t poll_timer, due_timer;
-    uv_signal_t on_int, on_term;
+    uv_signal_t stops[STOP_SIGNALS];
     uv_async_t spooled; /* sent by the thread that spools standard input */
     struct core core;
     struct pool *pool;

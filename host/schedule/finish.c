@@ -123,18 +123,27 @@ static void on_stop(int number)
     stop_signal = number;
 }
 
+static void catch_signals(struct sigaction old[STOP_SIGNALS])
+{
+    const struct sigaction action = { .sa_handler = on_stop };
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        (void)sigaction(driver_stop_signals[i], NULL, &old[i]);
+        if (old[i].sa_handler != SIG_IGN)
+            (void)sigaction(driver_stop_signals[i], &action, NULL);
+    }
+}
+
 /* The loop does not turn while a slow reader takes the result, so signals need a handler of their
  * own: one that ends a blocked write. */
 static enum status stream_output(struct driver *d, const struct publish_file *files, size_t count,
                                  struct err *e)
 {
-    struct sigaction action = { .sa_handler = on_stop }, old_int, old_term;
+    struct sigaction old[STOP_SIGNALS];
     stop_signal = 0;
-    (void)sigaction(SIGINT, &action, &old_int);
-    (void)sigaction(SIGTERM, &action, &old_term);
+    catch_signals(old);
     enum status st = publish_stream(files, count, d->options->stdout_fd, &stop_signal, e);
-    (void)sigaction(SIGINT, &old_int, NULL);
-    (void)sigaction(SIGTERM, &old_term, NULL);
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        (void)sigaction(driver_stop_signals[i], &old[i], NULL);
     if (stop_signal)
         d->stop_signal = stop_signal;
     return st == ST_INTERRUPTED && e->os_error == EPIPE ? ST_OK : st; /* who reads has had enough */

@@ -260,7 +260,7 @@ describe("a driver", function()
       assert.is_false(h.exists(job.out .. "/part-00000"))
    end)
 
-   for signal, code in pairs { INT = 130, TERM = 143 } do
+   for signal, code in pairs { INT = 130, TERM = 143, HUP = 129 } do
       it(("that gets SIG%s stops with exit code %d"):format(signal, code), function()
          local job = start_gated()
          local workers = workers_of(job.run:pid())
