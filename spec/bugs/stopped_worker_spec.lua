@@ -9,7 +9,10 @@ describe("a worker that is stopped while it has no work", function()
          local function file(name) return mr.task().file:gsub("[^/]*$", name) end
          return mr.job { reducers = 0,
             map = function(_, line, emit)
-               while line:find("slow") and not io.open((file "go")) do mr.sleep(0.01) end
+               local is_slow = line:find("slow")
+               if is_slow then assert(io.open((file "started"), "w")):close() end
+               local awaited = file(is_slow and "go" or "started") -- so each has a worker of its own
+               while not io.open(awaited) do mr.sleep(0.01) end
                emit(line)
             end,
             finish = function()
