@@ -216,6 +216,9 @@ static void spawn(struct driver *d, const struct core_action *a)
     }
     d->worker_failure = e;
     driver_deliver(d, &(struct core_event){ .kind = CORE_SPAWN_FAILED, .slot = a->slot });
+    if (!d->core.over && !d->told_short)
+        report_warning(d, "%s; the job goes on with fewer workers", e.message);
+    d->told_short = true;
 }
 
 static void assign(struct driver *d, const struct core_action *a)

@@ -110,6 +110,9 @@ enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stag
     return ST_OK;
 }
 
+/* From a worker that could not be started to the next attempt at it. */
+#define SPAWN_REST (INT64_C(2) * 1000000000)
+
 /* --- small moves --- */
 
 static struct core_action *act(struct core *c, enum core_action_kind kind, uint32_t slot,
@@ -192,7 +195,7 @@ static void dispatch(struct core *c, int64_t now)
         starting += c->slots[i].state == SLOT_STARTING;
     }
     for (uint32_t i = 0; i < c->slot_count && c->ready_count > starting; i++) {
-        if (c->slots[i].state != SLOT_EMPTY)
+        if (c->slots[i].state != SLOT_EMPTY || c->slots[i].rest_until > now)
             continue;
         slot_set(&c->slots[i], SLOT_STARTING, now);
         act(c, ACT_SPAWN, i, CORE_NONE);
@@ -291,6 +294,19 @@ static void break_job(struct core *c)
         return;
     c->over = true;
     (void)act(c, ACT_BROKEN, CORE_NONE, CORE_NONE);
+}
+
+/* A system that is short of processes may have one to give later; without any worker there is nobody
+ * to go on with. */
+static void on_spawn_failed(struct core *c, uint32_t slot, int64_t now)
+{
+    uint32_t live = 0;
+    slot_set(&c->slots[slot], SLOT_EMPTY, now);
+    c->slots[slot].rest_until = now + SPAWN_REST;
+    for (uint32_t i = 0; i < c->slot_count; i++)
+        live += c->slots[i].state != SLOT_EMPTY;
+    if (live == 0)
+        break_job(c);
 }
 
 /* A worker that dies without work is no task's failure, so no retry limit stops it: its own limit
@@ -431,8 +447,7 @@ void core_event(struct core *c, const struct core_event *event, int64_t now)
         on_worker_down(c, event->slot, event->fingerprint, now);
         break;
     case CORE_SPAWN_FAILED:
-        slot_set(&c->slots[event->slot], SLOT_EMPTY, now);
-        break_job(c);
+        on_spawn_failed(c, event->slot, now);
         break;
     case CORE_SUCCEEDED:
         on_succeeded(c, event->slot, now);

@@ -63,7 +63,7 @@ enum core_event_kind {
     CORE_WORKER_UP,    /* slot: its worker said hello */
     CORE_WORKER_DOWN,  /* slot: its process has ended and all it sent was delivered; fingerprint of
                           the failure when it was busy */
-    CORE_SPAWN_FAILED, /* slot */
+    CORE_SPAWN_FAILED, /* slot: tried again later while others work; else the job is broken */
     CORE_SUCCEEDED,    /* slot */
     CORE_ERRED,        /* slot, fingerprint */
     CORE_VERDICT,      /* task, retry, delay */
@@ -122,6 +122,7 @@ struct core_slot {
     int64_t alive_at; /* the heartbeat last changed */
     int64_t moved_at; /* the progress last changed */
     int64_t kill_at;  /* after an interrupt */
+    int64_t rest_until; /* no worker is started before: the last start failed */
     uint64_t heartbeat, progress;
 };
 

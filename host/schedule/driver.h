@@ -136,6 +136,7 @@ struct driver {
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
     /* the end */
+    bool told_short; /* that a worker could not be started */
     bool ending;
     int64_t ending_since;
     bool start_failed; /* not even the journal could be made */

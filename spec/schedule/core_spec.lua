@@ -345,6 +345,32 @@ describe("a schedule", function()
       ]]
    end)
 
+   it("goes on with the workers it has when another cannot be started, and tries again", function()
+      check [[
+         open slots=2
+         load 3
+         begin
+         > spawn 0
+         > spawn 1
+         spawn_failed 1
+         up 0
+         > assign 0 task 0.0 serial 1
+         at 1
+         ok 0
+         > commit task 0.0 of 0
+         > assign 0 task 1.0 serial 2
+         at 2.5
+         tick
+         > spawn 1
+         spawn_failed 1
+         down 0 7
+         > ask task 1.0 retry 1 same 1
+         > spawn 0
+         spawn_failed 0
+         > broken
+      ]]
+   end)
+
    it("gives up when a worker cannot be started", function()
       check [[
          open slots=2
