@@ -60,6 +60,8 @@ enum status sys_mkdir_all(const char *path, struct err *e);
 enum status sys_remove_tree(const char *path, struct err *e);
 /* Bytes free for us on the filesystem of `path`, or of its nearest parent that is there. */
 enum status sys_free_space(const char *path, uint64_t *bytes, struct err *e);
+/* True when both would take their space from the same filesystem; false also where nobody can tell. */
+bool sys_same_filesystem(const char *a, const char *b);
 /* Whole file into `out` (appended), at most `limit` bytes, else ST_USAGE. */
 enum status sys_read_file(const char *path, size_t limit, struct buf *out, struct err *e);
 /* Writes a file durably: temporary name beside it, write, fsync, rename, fsync of the directory

@@ -157,15 +157,16 @@ enum status sys_remove_tree(const char *path, struct err *e)
     return remove_entry(AT_FDCWD, path, path, e);
 }
 
-enum status sys_free_space(const char *path, uint64_t *bytes, struct err *e)
+/* What statvfs and stat say of `path`, or of its nearest parent that is there. */
+static enum status find_filesystem(const char *path, struct statvfs *fs, struct stat *st,
+                                   struct err *e)
 {
-    struct statvfs fs;
     char *existing = sys_malloc(strlen(path) + 2);
     if (!existing)
         return err_memory(e, "a path", strlen(path) + 2);
     memcpy(existing, path, strlen(path) + 1);
     int os_error = 0;
-    while (statvfs(existing, &fs) != 0) {
+    while (statvfs(existing, fs) != 0 || stat(existing, st) != 0) {
         os_error = errno;
         if (os_error != ENOENT || strcmp(existing, "/") == 0 || strcmp(existing, ".") == 0)
             break;
@@ -173,10 +174,25 @@ enum status sys_free_space(const char *path, uint64_t *bytes, struct err *e)
         os_error = 0;
     }
     sys_free(existing);
-    if (os_error)
-        return err_sys(e, os_error, "see the free space of", path);
-    *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    return ST_OK;
+    return os_error ? err_sys(e, os_error, "see the free space of", path) : ST_OK;
+}
+
+enum status sys_free_space(const char *path, uint64_t *bytes, struct err *e)
+{
+    struct statvfs fs;
+    struct stat st;
+    enum status status = find_filesystem(path, &fs, &st, e);
+    if (status == ST_OK)
+        *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return status;
+}
+
+bool sys_same_filesystem(const char *a, const char *b)
+{
+    struct statvfs fs;
+    struct stat sa, sb;
+    return find_filesystem(a, &fs, &sa, NULL) == ST_OK &&
+           find_filesystem(b, &fs, &sb, NULL) == ST_OK && sa.st_dev == sb.st_dev;
 }
 
 enum status sys_read_file(const char *path, size_t limit, struct buf *out, struct err *e)

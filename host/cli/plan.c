@@ -55,11 +55,11 @@ static void add_inputs(struct text *t, const struct job_plan_view *plan)
 }
 
 static void add_space(struct text *t, const char *label, const char *where, uint64_t needed,
-                      uint64_t space)
+                      uint64_t space, bool enough)
 {
     char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], line[1024];
     (void)snprintf(line, sizeof line, "up to %s needed, %s free in %s%s", size_format(needed, a),
-                   size_format(space, b), where, needed > space ? ": NOT ENOUGH" : "");
+                   size_format(space, b), where, enough ? "" : ": NOT ENOUGH");
     add_field(t, label, line);
 }
 
@@ -85,10 +85,14 @@ void plan_write(struct text *t, const struct job_plan_view *plan)
     add_field(t, "seed", seed);
     add_field(t, "profile", present(plan->profile) ? plan->profile : "production");
     add_field(t, "state", present(plan->state_dir) ? plan->state_dir : "?");
+    uint64_t both = plan->space_needed + plan->output_needed;
+    bool runs_fit = (plan->one_disk ? both : plan->space_needed) <= plan->space_free;
+    bool output_fits = (plan->one_disk ? both : plan->output_needed) <= plan->output_free;
     add_space(t, "runs", present(plan->work_dir) ? plan->work_dir : "?", plan->space_needed,
-              plan->space_free);
+              plan->space_free, runs_fit);
     if (present(plan->output_dir))
-        add_space(t, "output", plan->output_dir, plan->output_needed, plan->output_free);
+        add_space(t, "output", plan->output_dir, plan->output_needed, plan->output_free,
+                  output_fits);
     else
         add_field(t, "output", "standard output");
     text_add(t, "Dry run: nothing was started. The same command without --dry-run runs the job.\n");

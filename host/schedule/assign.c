@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { FAN_IN = 64, SAMPLE_RECORDS = 10000 };
+enum { SAMPLE_RECORDS = 10000 };
 
 /* --- names --- */
 

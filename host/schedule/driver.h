@@ -86,6 +86,8 @@ enum driver_at {
 enum { STOP_SIGNALS = 3 };
 extern const int driver_stop_signals[STOP_SIGNALS];
 
+enum { FAN_IN = 64 }; /* sorted segments a reduce opens at a time */
+
 struct driver {
     const struct run_options *options;
     const struct job_observer *observer;
@@ -189,8 +191,12 @@ enum status plan_settings(struct driver *d,
 /* The splits of the round that comes, and its reducers. */
 enum status plan_round(struct driver *d, struct err *e);
 void plan_round_free(struct round_plan *plan);
-uint64_t plan_space(const struct driver *d); /* bytes the runs may need */
+/* Bytes that may be needed in the work directory, and in the output directory if there is one. How they
+ * are guessed is said in plan.c. */
+uint64_t plan_space(const struct driver *d);
 uint64_t plan_output_space(const struct driver *d);
+/* True when the result takes its space where runs would take theirs in `work_dir`. */
+bool plan_shares_disk(const struct driver *d, const char *work_dir);
 void plan_journal(struct driver *d); /* the round's plan into the journal */
 
 /* dryrun.c */

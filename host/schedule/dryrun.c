@@ -80,6 +80,7 @@ enum status dryrun_show(struct driver *d, struct err *e)
     if (d->place.output_dir) {
         view.output_needed = plan_output_space(d);
         (void)sys_free_space(d->place.output_dir, &view.output_free, NULL);
+        view.one_disk = plan_shares_disk(d, view.work_dir);
     }
     d->observer->plan(d->observer->context, &view);
     return ST_OK;

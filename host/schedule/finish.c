@@ -255,13 +255,15 @@ static void advise_on_space(struct driver *d)
         return; /* whatever it is, it is not a place of ours */
     const char *where = d->failure.file[0] ? d->failure.file : d->place.work_dir;
     size_t n = strlen(d->failure.message);
-    uint64_t space = 0;
+    uint64_t total = plan_space(d) + LEAST, space = 0;
+    if (d->place.output_dir)
+        total += plan_output_space(d);
     (void)sys_free_space(where, &space, NULL);
     (void)snprintf(
         d->failure.message + n, sizeof d->failure.message - n,
         "; the job may need %s in all and the disk has %s free: free that much there, or use "
         "another disk (--work-dir for runs, -o for the result, --state-dir for the journal)",
-        size_format(plan_space(d) + plan_output_space(d) + LEAST, need), size_format(space, there));
+        size_format(total, need), size_format(space, there));
 }
 
 /* A publishing may have moved an earlier result into the stage folder. */

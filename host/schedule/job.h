@@ -59,8 +59,9 @@ struct job_plan_view {
     const char *job_name;
     uint64_t files, bytes, splits, map_tasks, reduce_tasks, split_size, sort_buffer, seed;
     unsigned steps, workers;
-    uint64_t space_needed, space_free;   /* bytes, for the runs */
+    uint64_t space_needed, space_free;   /* bytes, in the work directory */
     uint64_t output_needed, output_free; /* bytes, for the parts (0: standard output) */
+    bool one_disk;                       /* both take their space from the same one */
     const char *work_dir, *output_dir, *state_dir, *profile;
     struct {
         const char *path;

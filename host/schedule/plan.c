@@ -247,21 +247,53 @@ static uint64_t expanded_bytes(const struct driver *d)
     return bytes;
 }
 
-/* A guess on the safe side: each input byte goes through the shuffle once, with a tenth for keys
- * and frames; every reduce that merges in several passes holds its partition once more. A declared
- * or Lua combine usually needs far less. */
-uint64_t plan_space(const struct driver *d)
+/* What maps emit: half as much again as they read. A map that emits each word of a line with a count
+ * comes near that, for a pair has two bytes of lengths, its value and the ends of its key beside the
+ * bytes of the word; one that emits whole lines, or less than it reads, stays below. Only a map that
+ * gives more than it gets (a line twice, all pairs of its words) needs more, which nobody can know
+ * before it runs. A combine often leaves a small part of it, or all: the bound is the same. */
+static uint64_t pair_bytes(const struct driver *d)
 {
     uint64_t bytes = expanded_bytes(d);
-    bool shuffles = false;
-    for (uint32_t s = 0; s < d->job.step_count; s++)
-        shuffles |= d->job.steps[s].reducers != 0;
-    if (!shuffles || d->options->reducers == 0)
-        return 0;
-    return d->job.steps[0].has_combine ? bytes / 2 : bytes + bytes / 10;
+    return bytes + bytes / 2;
 }
 
+/* Reduces merge in passes, each of which writes its pairs again, when there are more sorted segments
+ * than they open at a time. */
+static bool merges_in_passes(const struct driver *d)
+{
+    uint64_t segment = d->split_size < d->sort_buffer ? d->split_size : d->sort_buffer;
+    return pair_bytes(d) / segment > FAN_IN;
+}
+
+static bool shuffles(const struct driver *d)
+{
+    for (uint32_t s = 0; s < d->job.step_count; s++)
+        if (d->job.steps[s].reducers != 0 && (s > 0 || d->options->reducers != 0))
+            return true;
+    return false;
+}
+
+/* What stands in the work directory at a time: all runs of a step, once more while they are merged in
+ * passes; with several steps or rounds the pairs read and the pairs written; and a result for standard
+ * output, before it goes there. Compressed runs are counted as if they were not. */
+uint64_t plan_space(const struct driver *d)
+{
+    uint64_t pairs = pair_bytes(d), bytes = 0;
+    if (shuffles(d))
+        bytes += merges_in_passes(d) ? 2 * pairs : pairs;
+    if (d->job.step_count > 1 || d->job.steps[0].iterates)
+        bytes += 2 * pairs;
+    return d->options->output_dir ? bytes : bytes + plan_output_space(d);
+}
+
+/* A result as large as the input. */
 uint64_t plan_output_space(const struct driver *d)
 {
-    return d->job.steps[0].has_combine ? expanded_bytes(d) / 2 : expanded_bytes(d);
+    return expanded_bytes(d);
+}
+
+bool plan_shares_disk(const struct driver *d, const char *work_dir)
+{
+    return d->place.output_dir && sys_same_filesystem(work_dir, d->place.output_dir);
 }

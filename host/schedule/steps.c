@@ -50,12 +50,13 @@ void steps_start(struct driver *d)
 static void warn_of_space(struct driver *d)
 {
     char needed[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
-    uint64_t need = plan_space(d), space = 0;
+    bool both = plan_shares_disk(d, d->place.work_dir);
+    uint64_t need = plan_space(d) + (both ? plan_output_space(d) : 0), space = 0;
     if (sys_free_space(d->place.work_dir, &space, NULL) == ST_OK && need > space)
         report_warning(d,
-                       "the job may need up to %s for its runs, and %s has %s free; --work-dir "
-                       "names another place",
-                       size_format(need, needed), d->place.work_dir, size_format(space, there));
+                       "the job may need up to %s for its runs%s, and %s has %s free; --work-dir "
+                       "names another place for runs",
+                       size_format(need, needed), both ? " and its result" : "", d->place.work_dir, size_format(space, there));
 }
 
 static void run(struct driver *d)
