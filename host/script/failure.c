@@ -78,20 +78,46 @@ static void trace_frame(struct trace *t, const lua_Debug *ar)
         trace_say(t, "in function <%s:%d>", ar->short_src, ar->linedefined);
 }
 
-/* Levels of the outermost and the innermost user frame; false when there is none. */
-static bool user_levels(lua_State *L, int *inner, int *outer)
+static bool user_level(lua_State *L, int level)
 {
     lua_Debug ar;
-    *inner = *outer = -1;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        (void)lua_getinfo(L, "S", &ar);
-        if (!is_user_frame(&ar))
-            continue;
-        if (*inner < 0)
-            *inner = level;
-        *outer = level;
+    if (!lua_getstack(L, level, &ar))
+        return false;
+    (void)lua_getinfo(L, "S", &ar);
+    return is_user_frame(&ar);
+}
+
+/* The outermost level. Finding a level takes as many steps as it is deep, so a deep stack is not walked: halves are. */
+static int last_level(lua_State *L)
+{
+    lua_Debug ar;
+    int low = 0, high = 1;
+    while (lua_getstack(L, high, &ar)) {
+        low = high;
+        high *= 2;
     }
-    return *inner >= 0;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (lua_getstack(L, middle, &ar))
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Levels of the outermost and the innermost user frame, which are near the ends; false when there is none. */
+static bool user_levels(lua_State *L, int *inner, int *outer)
+{
+    enum { NEAR = 64 };
+    int last = last_level(L), level = 0;
+    while (level <= last && level < NEAR && !user_level(L, level))
+        level++;
+    *inner = level;
+    for (level = last; level > *inner && level > last - NEAR && !user_level(L, level); level--)
+        ;
+    *outer = level;
+    return user_level(L, *inner);
 }
 
 /* From the user's innermost line to the outermost; frames of the host in between are left out. */
@@ -188,7 +214,8 @@ int failure_handler(lua_State *L)
     struct script *s = script_of(L);
     err_clear(&s->failure);
     read_error(L, &s->failure);
-    traceback(L, s->failure.traceback, sizeof s->failure.traceback);
+    if (s->failure.status != ST_USAGE) /* its message has the place itself */
+        traceback(L, s->failure.traceback, sizeof s->failure.traceback);
     lua_settop(L, 1);
     return 1;
 }
