@@ -124,6 +124,23 @@ describe("limits", function()
       assert.is_nil(probe.map(probe.job(churn), "x\n", fields).error)
    end)
 
+   it("may be met at any allocation", function()
+      local dir, assignments, seen = h.tmpdir(), {}, {}
+      h.write(dir, "in.txt", "a b\nc d\n")
+      h.write(dir, "job.lua", probe.job([[mr.increment("words", "lines")
+         for w in mr.words(value) do emit({ w, key }, { x = w, y = { 1, { z = w } } }) end]],
+         [[init = function() return {} end, partition = function() return 0 end,
+         combine = function(key, values, emit) for v in values do emit(key, v) end end,]]))
+      for limit = 2048, 160000, 977 do
+         assignments[#assignments + 1] = { kind = "map", task = "map_0", job = "job.lua", memory_limit = limit,
+            partitions = 1, run = "run", parts = { { path = "in.txt", from = 0, to = 8, size = 8, input = 0 } } }
+      end
+      for _, result in ipairs(probe.run(assignments, dir)) do
+         seen[result.error and result.error.type or "ok"] = true
+      end
+      assert.same({ memory_error = true, ok = true }, seen)
+   end)
+
    -- A coroutine that was running before is out of the hook's reach: the driver's kill is for that.
    it("end an endless loop or a sleep at the deadline, caught or not", function()
       for _, body in ipairs {
