@@ -136,9 +136,9 @@ local function check_on_error(context, on_error, declared)
    return kept
 end
 
--- Checks a layer (the table of a profile, of `recovery`, of --set); returns it normalised.
-local function check_layer(context, layer, declared)
-   local top = { extends = validate.string, on_error = function(value) return value end }
+-- Checks a layer (the table of a profile, of `recovery`, of --set); returns it normalised. Only files extend another.
+local function check_layer(context, layer, declared, is_file)
+   local top = { extends = is_file and validate.string or nil, on_error = function(value) return value end }
    for name in pairs(sections) do top[name] = validate.or_false(validate.table) end
    local kept = validate.check(context, layer, top, "a profile")
    for name, validators in pairs(sections) do
@@ -255,7 +255,7 @@ end
 local function chain(name, declared, directory, depth, layers)
    if depth > 16 then job.usage("profile %s extends itself", name) end
    local text, path = read(name, directory)
-   local layer = check_layer(validate.context(path, text), run(text, path), declared)
+   local layer = check_layer(validate.context(path, text), run(text, path), declared, true)
    if layer.extends then
       local below = is_path(path) and not path:match("^profiles/[^/]+$") and (path:match("^(.*)/[^/]*$") or ".") or nil
       chain(layer.extends, declared, below, depth + 1, layers)
@@ -287,6 +287,7 @@ local function set_layer(text)
    local parts = {}
    for part in key:gmatch("[^.]+") do parts[#parts + 1] = part end
    local layer, deepest = {}, #parts
+   if deepest == 0 then job.usage("--set %s: '%s' is no key; try --set limits.memory_limit=1G", text, key) end
    if deepest < 2 and not (sections[parts[1]] and value == "false") and parts[1] ~= nil then
       if sections[parts[1]] then context.fail(nil, "%s is a table; set one of its keys, such as %s.%s", key, key,
          validate.sorted_keys(sections[parts[1]])[1]) end

@@ -12,7 +12,7 @@ function M.place(path, text, key)
       local line = 1
       for source in (text .. "\n"):gmatch("(.-)\n") do
          local literal = key:gsub("%p", "%%%0")
-         if source:find("%f[%w_]" .. literal .. "%s*=[^=]") or
+         if source:find("%f[%w_]" .. literal .. "%s*=[^=]") or source:find("%f[%w_]" .. literal .. "%s*[{(]") or
             source:find("%[%s*[\"']" .. literal .. "[\"']%s*%]%s*=") then
             return ("%s:%d: "):format(path, line)
          end

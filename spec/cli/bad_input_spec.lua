@@ -230,7 +230,7 @@ describe("a job file", function()
    end)
 
    it("without map says so", function()
-      bad_file("^lmr: job%.lua: the job has no map: add map = function%(key, value, emit%) … end\n",
+      bad_file("^lmr: job%.lua:2: the job has no map: add map = function%(key, value, emit%) … end\n",
          "local mr = require 'mr'\nreturn mr.job { job_name = 'x', reduce = mr.sum }\n")
    end)
 
