@@ -190,7 +190,7 @@ enum status sys_free_space(const char *path, uint64_t *bytes, struct err *e)
 bool sys_same_filesystem(const char *a, const char *b)
 {
     struct statvfs fs;
-    struct stat sa, sb;
+    struct stat sa = { 0 }, sb = { 0 };
     return find_filesystem(a, &fs, &sa, NULL) == ST_OK &&
            find_filesystem(b, &fs, &sb, NULL) == ST_OK && sa.st_dev == sb.st_dev;
 }
