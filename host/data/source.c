@@ -61,6 +61,24 @@ static enum status changed(const char *path, uint64_t planned, uint64_t now, str
     return status;
 }
 
+/* A file that is not there any more does not come back by waiting. */
+static enum status open_file(struct source *s, struct err *e)
+{
+    struct err detail;
+    enum status status = sys_open_read(s->path, &s->fd, &detail);
+    if (status == ST_OK)
+        return ST_OK;
+    if (detail.os_error == ENOENT || detail.os_error == ENOTDIR)
+        (void)err_set(&detail, status = ST_CORRUPT,
+                      "%s changed since the plan: it is not there any more; put it back, or run the "
+                      "job again from the start",
+                      s->path);
+    err_at(&detail, s->path, -1, -1);
+    if (e)
+        *e = detail;
+    return status;
+}
+
 static enum status check_size(const struct source *s, struct err *e)
 {
     struct stat st;
@@ -96,7 +114,7 @@ enum status source_open(const char *path, uint64_t from, uint64_t size, bool com
     s->size = size;
     s->position = s->start = from < size ? from : size;
     s->path = sys_strdup(path);
-    enum status status = s->path ? sys_open_read(path, &s->fd, e)
+    enum status status = s->path ? open_file(s, e)
                                  : err_memory(e, "the name of an input file", strlen(path) + 1);
     if (status == ST_OK)
         status = check_size(s, e);

@@ -247,9 +247,11 @@ static void tell_retry(struct driver *d, const struct work *w, uint32_t attempt,
 {
     char name[TASK_NAME_MAX], seconds[SIZE_TEXT_MAX], place[ERR_FILE_MAX + 96] = "";
     const struct err *f = w->failure;
-    if (f->file[0] && f->offset >= 0)
+    if (f->file[0] && f->offset >= 0 && f->record >= 0)
         (void)snprintf(place, sizeof place, " at %s, byte %lld, record %lld", f->file,
                        (long long)f->offset, (long long)f->record);
+    else if (f->file[0] && f->offset >= 0)
+        (void)snprintf(place, sizeof place, " at %s, byte %lld", f->file, (long long)f->offset);
     else if (f->key[0])
         (void)snprintf(place, sizeof place, " at key %s", f->key);
     report_note(d, "%s.%u failed (%s: %s%s); trying again in %s", task_name(d, w, name), attempt,

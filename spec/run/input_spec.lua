@@ -113,7 +113,10 @@ describe("splits", function()
 end)
 
 describe("an input that changes while the job runs", function()
-   it("is refused and named when it has become shorter", function()
+   for change, message in pairs {
+      [": >b.txt"] = "it had 3300000 bytes and has 0 now; run the job again from the start",
+      ["rm b.txt"] = "it is not there any more; put it back, or run the job again from the start",
+   } do it("is refused and named: " .. change, function()
       local dir = h.tmpdir()
       h.write(dir, "a.txt", "first\n")
       h.write(dir, "b.txt", ("0123456789\n"):rep(300000))
@@ -122,11 +125,12 @@ describe("an input that changes while the job runs", function()
       local run = h.background({ "run", "-m", code .. " emit(value, 1)", "-r", "sum", "--workers", "1", "--split-size",
          "1M", "a.txt", "b.txt", "-o", "out", "--profile", "testing" }, { dir = dir })
       h.poll(10, h.exists, dir .. "/here")
-      h.sh(": >b.txt", { dir = dir })
+      h.sh(change, { dir = dir })
       h.write(dir, "go", "")
       local result = run:wait(20)
       assert.are.equal(1, result.code)
-      assert.matches("b.txt", result.err, 1, true)
+      assert.matches("map_1 failed (data_corruption): b.txt changed since the plan: " .. message, result.err, 1, true)
+      assert.not_matches("record -1", result.err, 1, true)
       assert.is_false(h.exists(dir .. "/out/_SUCCESS"))
-   end)
+   end) end
 end)
