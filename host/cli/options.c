@@ -40,7 +40,11 @@ static const char *nearest_option(const struct option *options, const char *name
     for (const struct option *o = options; o && o->name && n < NAMES_MAX; o++)
         names[n++] = o->name;
     names[n] = NULL;
-    return nearest_name(name, names);
+    const char *near = nearest_name(name, names);
+    for (size_t i = 0; i < n && !near && strlen(name) > 1; i++)
+        if (strncmp(names[i], name, strlen(name)) == 0)
+            near = names[i]; /* --out */
+    return near;
 }
 
 static enum status unknown_option(struct parser *p, const char *word)

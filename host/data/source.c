@@ -27,12 +27,18 @@ struct source {
     struct err error;
 };
 
-static const struct {
+enum { MAGIC_MAX = 6 };
+
+static const struct ending {
     const char *ending;
     const struct decoder *decoder;
+    const char *magic; /* the first bytes of most such files */
 } endings[] = {
-    { ".gz", &decoder_gz },   { ".zst", &decoder_zst }, { ".lz4", &decoder_lz4 },
-    { ".bz2", &decoder_bz2 }, { ".xz", &decoder_xz },
+    { ".gz", &decoder_gz, "\x1f\x8b" },
+    { ".zst", &decoder_zst, "\x28\xb5\x2f\xfd" },
+    { ".lz4", &decoder_lz4, "\x04\x22\x4d\x18" },
+    { ".bz2", &decoder_bz2, "BZh" },
+    { ".xz", &decoder_xz, "\xfd" "7zXZ" },
 };
 
 static const struct decoder *decoder_of(const char *path)
@@ -143,11 +149,26 @@ static enum status read_file(struct source *s, void *p, size_t n, size_t *got, s
     return *got == n ? ST_OK : changed(s->path, s->size, s->position, e);
 }
 
+/* True when the file does not even begin like one of its ending. */
+static bool is_misnamed(const struct source *s)
+{
+    char head[MAGIC_MAX];
+    ssize_t n = s->produced > 0 ? 0 : pread(s->fd, head, sizeof head, 0);
+    for (size_t i = 0; n > 0 && i < sizeof endings / sizeof *endings; i++) {
+        size_t magic = strlen(endings[i].magic);
+        if (endings[i].decoder == s->decoder)
+            return memcmp(head, endings[i].magic, (size_t)n < magic ? (size_t)n : magic) != 0;
+    }
+    return false;
+}
+
 static enum status broken(const struct source *s, const char *how, const char *why, struct err *e)
 {
-    enum status status =
-        err_set(e, ST_CORRUPT, "%s is %s: %s, after %" PRIu64 " uncompressed bytes", s->path, how,
-                why, s->produced);
+    enum status status = err_set(
+        e, ST_CORRUPT, "%s is %s: %s, after %" PRIu64 " uncompressed bytes%s", s->path, how, why,
+        s->produced,
+        is_misnamed(s) ? "; it does not begin like such a file: rename it if it is something else"
+                       : "");
     err_at(e, s->path, (int64_t)s->produced, -1);
     return status;
 }

@@ -171,8 +171,9 @@ describe("an input", function()
       for _, name in ipairs { "cut.gz", "damaged.gz", "text.gz", "cut.zst", "cut.lz4", "cut.bz2", "cut.xz" } do
          local what = name:find("^cut") and "is cut: it ends inside a compressed stream" or "is damaged: [%l ]+"
          local file = name:gsub("%.", "%%.")
-         local message = ("map_0 failed %%(data_corruption%%): %s %s, after %%d+ uncompressed bytes\n"):format(
-            file, what)
+         local hint = name == "text.gz" and "; it does not begin like such a file: [%l ]+" or ""
+         local message = ("map_0 failed %%(data_corruption%%): %s %s, after %%d+ uncompressed bytes%s\n"):format(
+            file, what, hint)
          local result = bad_job(dir, 1, message, "job.lua", name)
          assert.matches(("  at %s, byte %%d+\n"):format(file), result.err)
          assert.is_nil(result.err:find("trying again", 1, true), result.err)
@@ -187,7 +188,8 @@ describe("an input", function()
          ["big.jsonl"] = "123456789012345678901234567890\n",
       }
       local result = bad_job(dir, 1, "in%.jsonl, byte 9, record 1", "job.lua", "in.jsonl")
-      assert.matches("map_0 failed (bad_record): not valid JSON: unexpected token near end of file (column 5)\n",
+      assert.matches("map_0 failed (bad_record): not valid JSON: unexpected token near end of file (column 5); each " ..
+         "line must be one value (jq -c . FILE puts a value on a line",
          result.err, 1, true)
       bad_job(dir, 1, "deep%.jsonl, byte 0", "job.lua", "deep.jsonl")
       bad_job(dir, 1, "big%.jsonl, byte 0", "job.lua", "big.jsonl")

@@ -21,6 +21,10 @@ describe("a command line", function()
          "in.txt")
    end)
 
+   it("with the beginning of an option is told the option", function()
+      refused(2, "unknown option --out; did you mean --output?", "-m", "emit(value)", "in.txt", "--out", "x")
+   end)
+
    it("with an address is told how to read it", function()
       refused(2, "https://host/a.txt is an address, and inputs are files; pipe it in: curl -fsSL ADDRESS | lmr run … -",
          "-m", "emit(value)", "https://host/a.txt")
@@ -42,5 +46,27 @@ describe("a job", function()
       local result, dir = run("-m", code, "in.txt", "-o", "out")
       assert.are.equal(0, result.code)
       assert.are.same({ "_MANIFEST.json", "_SUCCESS", "part-00000", "words-00000" }, h.ls(dir .. "/out"))
+   end)
+end)
+
+describe("an input", function()
+   it("that is not what its ending says is told from one that is damaged", function()
+      local dir = h.tmpdir()
+      local hint = "it does not begin like such a file: rename it if it is something else"
+      for _, ending in ipairs { "gz", "zst", "lz4", "bz2", "xz" } do
+         h.write(dir, "text." .. ending, "to be or not to be\n")
+         refused(1, "uncompressed bytes; " .. hint, "-m", "emit(value)", dir .. "/text." .. ending)
+      end
+      h.sh("printf x | gzip >cut.gz; truncate -s 12 cut.gz", { dir = dir })
+      assert.is_nil(run("-m", "emit(value)", dir .. "/cut.gz").err:find(hint, 1, true))
+   end)
+
+   it("of one JSON value over many lines is told how to put it on lines", function()
+      local dir = h.tmpdir()
+      h.write(dir, "array.json", '[{"a": 1},\n {"a": 2}]\n')
+      refused(1, "each line must be one value (jq -c . FILE puts a value on a line, jq -c '.[]' FILE the elements",
+         "--input", "jsonl", "-m", "emit(value.a)", dir .. "/array.json")
+      h.write(dir, "word.jsonl", "[1, x]\n")
+      assert.is_nil(run("--input", "jsonl", "-m", "emit(value)", dir .. "/word.jsonl").err:find("jq", 1, true))
    end)
 end)
