@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { REPORT_EVERY = 256 }; /* records between two looks at bytes and memory */
+enum { REPORT_EVERY = 256 }; /* records between two looks at bytes and memory, unless a heartbeat comes first */
 
 struct map_task {
     struct task *task;
@@ -19,6 +19,7 @@ struct map_task {
     struct record record;
     struct err err;
     uint64_t records;
+    uint64_t beat; /* the heartbeat of the last report */
     bool word_mapper;
     /* stack indexes */
     int step, emit, state, map;
@@ -30,6 +31,7 @@ struct map_task {
 static void report(struct map_task *m)
 {
     struct position *page = m->task->script->page;
+    m->beat = POSITION_GET(page, heartbeat);
     POSITION_SET(page, bytes_in, map_parts_bytes(&m->parts));
     POSITION_SET(page, pairs_out, m->emitter.pairs);
     POSITION_SET(page, script_memory, m->task->script->memory.used);
@@ -45,7 +47,7 @@ static inline void at_record(struct map_task *m, uint64_t offset)
     t->record = (int64_t)m->records;
     POSITION_SET(page, offset, offset);
     POSITION_SET(page, record, m->records);
-    if (m->records % REPORT_EVERY == 0)
+    if (m->records % REPORT_EVERY == 0 || POSITION_GET(page, heartbeat) != m->beat)
         report(m);
 }
 

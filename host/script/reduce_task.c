@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { REPORT_EVERY = 256, REPORT_PAIRS = 65536 }; /* groups, pairs */
+enum { REPORT_EVERY = 256, REPORT_PAIRS = 65536 }; /* groups, pairs; unless a heartbeat comes first */
 
 struct reduce_task {
     struct task *task;
@@ -22,6 +22,7 @@ struct reduce_task {
     bool has_spec;
     struct buf out;       /* scratch: an encoded result */
     struct err err;
+    uint64_t beat;        /* the heartbeat of the last report */
     lua_Integer serial;   /* of the group that reduce is working on: tells a stale iterator */
     int step, emit, state, reduce, args, by; /* stack indexes; number of reduce's arguments */
 };
@@ -31,10 +32,16 @@ struct reduce_task {
 static void report(struct reduce_task *r)
 {
     struct position *page = r->task->script->page;
+    r->beat = POSITION_GET(page, heartbeat);
     if (r->groups.merge)
         POSITION_SET(page, bytes_in, merge_bytes_done(r->groups.merge));
     POSITION_SET(page, pairs_out, r->task->pairs_out);
     POSITION_SET(page, script_memory, r->task->script->memory.used);
+}
+
+static inline bool is_due(const struct reduce_task *r)
+{
+    return POSITION_GET(r->task->script->page, heartbeat) != r->beat;
 }
 
 /* A group may be large, and its reduce slow: each of its pairs is progress. */
@@ -43,7 +50,7 @@ static inline enum status take_pair(struct reduce_task *r)
     struct groups *g = &r->groups;
     enum status st = groups_pair(g, &r->err);
     POSITION_SET(r->task->script->page, offset, g->pairs);
-    if (g->pairs % REPORT_PAIRS == 0)
+    if (g->pairs % REPORT_PAIRS == 0 || is_due(r))
         report(r);
     return st;
 }
@@ -59,7 +66,7 @@ static void at_group(struct reduce_task *r)
     POSITION_SET(page, record, r->groups.groups - 1);
     memcpy(page->key, key.p + skip, n);
     page->key[n] = '\0';
-    if (r->groups.groups % REPORT_EVERY == 0)
+    if (r->groups.groups % REPORT_EVERY == 0 || is_due(r))
         report(r);
 }
 
