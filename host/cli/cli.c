@@ -60,6 +60,7 @@ int cli_main(int argc, char **argv)
      * to pipes and sockets whose end it must see as an error. */
     if (command->run != command_lua)
         (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write */
     if (command->hidden)
         return worker_main();
     return run_command(command, argc - 2, argv + 2);

@@ -246,6 +246,15 @@ void finish_attempt_files(struct driver *d, const struct work *w, uint32_t attem
 
 /* --- the end --- */
 
+/* A file that may not grow: no space would help. */
+static void advise_on_file_size(struct driver *d)
+{
+    size_t n = strlen(d->failure.message);
+    (void)snprintf(d->failure.message + n, sizeof d->failure.message - n,
+                   "; the size of a file is limited here (ulimit -f, or the filesystem): raise the "
+                   "limit, or make files smaller with a smaller --split-size and more --reducers");
+}
+
 /* What a full disk needs, in words that can be followed. Asked before anything is removed. */
 static void advise_on_space(struct driver *d)
 {
@@ -278,7 +287,9 @@ static bool has_committed(const struct driver *d)
 static void close_failed(struct driver *d)
 {
     const char *state = d->stop_signal ? "stopped" : "failed";
-    if (d->failure.status == ST_DISK_FULL)
+    if (d->failure.status == ST_DISK_FULL && d->failure.os_error == EFBIG)
+        advise_on_file_size(d);
+    else if (d->failure.status == ST_DISK_FULL)
         advise_on_space(d);
     if (!has_committed(d))
         (void)place_remove_temporary(&d->place, false, NULL);

@@ -56,7 +56,8 @@ static void warn_of_space(struct driver *d)
         report_warning(d,
                        "the job may need up to %s for its runs%s, and %s has %s free; --work-dir "
                        "names another place for runs",
-                       size_format(need, needed), both ? " and its result" : "", d->place.work_dir, size_format(space, there));
+                       size_format(need, needed), both ? " and its result" : "", d->place.work_dir,
+                       size_format(space, there));
 }
 
 static void run(struct driver *d)
@@ -334,6 +335,26 @@ static enum status make_place(struct driver *d, struct err *e)
     return st;
 }
 
+/* Who reads a directory and writes below it reads an earlier result too. */
+static void warn_of_loop(struct driver *d)
+{
+    struct stat out, parent;
+    char directory[ERR_FILE_MAX];
+    if (!d->place.replaces || stat(d->place.output_dir, &out) != 0)
+        return;
+    for (size_t i = 0; i < d->files.count; i++) {
+        const char *path = d->files.files[i].path, *slash = strrchr(path, '/');
+        int n = slash ? (int)(slash - path) + 1 : 1;
+        (void)snprintf(directory, sizeof directory, "%.*s", n, slash ? path : ".");
+        if (stat(directory, &parent) != 0 || parent.st_dev != out.st_dev ||
+            parent.st_ino != out.st_ino)
+            continue;
+        report_warning(d, "the input %s is a file of the earlier result that the new one replaces",
+                       path);
+        return;
+    }
+}
+
 static void warn_of_place(struct driver *d)
 {
     if (place_is_remote(d->place.job_dir))
@@ -342,6 +363,7 @@ static void warn_of_place(struct driver *d)
                        "what is written; use --state-dir",
                        d->place.job_dir);
     warn_of_space(d);
+    warn_of_loop(d);
 }
 
 static void begin_job(struct driver *d)
