@@ -25,6 +25,7 @@ struct process {
     uv_poll_t poll;
     unsigned handles; /* not yet closed; the last one frees */
     bool socket_open; /* it may still bring messages */
+    bool ended;       /* its exit is known: its pid may be another's */
 };
 
 struct pool {
@@ -99,6 +100,14 @@ static void kill_group(const struct process *w)
     (void)kill(w->process.pid, SIGKILL);
 }
 
+/* A worker that cannot be heard any more is of no use. */
+static void give_up(struct process *w)
+{
+    socket_shut(w);
+    if (!w->ended)
+        kill_group(w);
+}
+
 /* --- messages --- */
 
 static void deliver(struct process *w)
@@ -107,10 +116,8 @@ static void deliver(struct process *w)
     enum status st;
     while ((st = wire_take(&w->in, &m, NULL)) == ST_OK)
         w->pool->handlers.message(w->pool->handlers.context, w->slot, &m);
-    if (st != ST_END) {
-        socket_shut(w);
-        kill_group(w);
-    }
+    if (st != ST_END)
+        give_up(w);
 }
 
 /* Reads until the socket is empty or closed, or a turn's share is done; false: there may be more.
@@ -127,7 +134,7 @@ static bool read_socket(struct process *w)
         if (st == ST_OK)
             deliver(w);
         if (st != ST_OK || closed)
-            socket_shut(w);
+            give_up(w);
     }
     return true;
 }
@@ -140,7 +147,7 @@ static void write_socket(struct process *w)
     if (st == ST_OK)
         w->out.n = w->sent = 0;
     else if (st != ST_END)
-        socket_shut(w);
+        give_up(w);
     watch(w);
 }
 
@@ -165,6 +172,7 @@ static void on_exit(uv_process_t *process, int64_t exit_status, int signal_numbe
     struct process *w = process->data;
     struct pool *p = w->pool;
     struct worker_end end;
+    w->ended = true;
     (void)kill(-process->pid, SIGKILL); /* what user code has started goes with it */
     while (!read_socket(w))             /* all it sent stands in the socket */
         continue;

@@ -1,0 +1,22 @@
+-- When reading from a worker's socket failed, the driver stopped listening but kept the worker: nothing went on until
+-- limits.progress_timeout_seconds.
+local h = require "spec.helper"
+
+it("a worker whose socket fails is replaced", function()
+   if h.sh("strace -e trace=none true").code ~= 0 then
+      pending("strace cannot be used here")
+      return
+   end
+   local dir = h.tmpdir()
+   h.write(dir, "in.txt", "one\n")
+   local run = "$LMR run --quiet --workers 1 -m 'emit(value, 1)' -r sum in.txt"
+   local reads = h.sh("strace -y -e trace=read -o trace " .. run .. "; grep '^read' trace", { dir = dir }).out
+   local first, n = nil, 0
+   for line in reads:gmatch("[^\n]+") do
+      n = n + (line:find("^read") and 1 or 0)
+      first = first or line:find("^read%(%d+<socket") and n
+   end
+   local result = h.sh(("strace -o trace -e trace=read -e inject=read:error=EIO:when=%d %s"):format(first, run),
+      { dir = dir, timeout = 30 })
+   assert.equal("one\t1\n", result.out)
+end)
