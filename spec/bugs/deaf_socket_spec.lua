@@ -11,7 +11,8 @@ it("a worker whose socket fails is replaced", function()
    h.write(dir, "in.txt", "one\n")
    local quiet = "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 " -- LeakSanitizer does not work under ptrace
    local run = "$LMR run --quiet --workers 1 -m 'emit(value, 1)' -r sum in.txt"
-   local reads = h.sh(quiet .. "strace -y -e trace=read -o trace " .. run .. "; grep '^read' trace", { dir = dir }).out
+   local traced = h.sh(quiet .. "strace -y -e trace=read -o trace " .. run .. "; grep '^read' trace", { dir = dir })
+   local reads = traced.out
    local first, n = nil, 0
    for line in reads:gmatch("[^\n]+") do
       n = n + (line:find("^read") and 1 or 0)
