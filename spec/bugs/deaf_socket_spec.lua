@@ -18,7 +18,7 @@ it("a worker whose socket fails is replaced", function()
       n = n + (line:find("^read") and 1 or 0)
       first = first or line:find("^read%(%d+<socket") and n
    end
-   local result = h.sh(quiet .. ("strace -o trace -e trace=read -e inject=read:error=EIO:when=%d %s"):format(first, run),
-      { dir = dir, timeout = 30 })
+   local inject = quiet .. "strace -o trace -e trace=read -e inject=read:error=EIO:when=%d %s"
+   local result = h.sh(inject:format(first, run), { dir = dir, timeout = 30 })
    assert.equal("one\t1\n", result.out)
 end)
