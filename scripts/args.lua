@@ -80,11 +80,10 @@ local function take_flag(result, defaults, names, list, i)
    return i
 end
 
-return function(defaults)
-   if defaults ~= nil and type(defaults) ~= "table" then error("mr.args takes a table of names and defaults", 3) end
-   defaults = defaults or {}
-   local names, list = sorted_names(defaults), native.args or {}
-   local result, i, only_words = {}, 1, false
+-- Makes `result` what `list` says.
+local function fill(result, defaults, list)
+   local names, i, only_words = sorted_names(defaults), 1, false
+   for key in pairs(result) do result[key] = nil end
    for _, name in ipairs(names) do result[name] = defaults[name] end
    while i <= #list do
       local word = list[i]
@@ -97,6 +96,15 @@ return function(defaults)
       end
       i = i + 1
    end
+end
+
+return function(defaults)
+   if defaults ~= nil and type(defaults) ~= "table" then error("mr.args takes a table of names and defaults", 3) end
+   defaults = defaults or {}
+   local result = {}
+   -- The job keeps this table, so mr.run gives it other arguments by reading them into it.
+   function native.read_arguments(list) fill(result, defaults, list) end
+   native.read_arguments(native.args or {})
    native.effective_args = result
    return result
 end

@@ -21,8 +21,13 @@ local function declare(what, t, mark)
    return setmetatable(t, mark)
 end
 
+-- A job -> what reads its arguments anew (see args.lua), for mr.run.
+native.arguments_of = setmetatable({}, { __mode = "k" })
+
 function mr.job(t)
-   return (declare("job", t, native.Job))
+   local job = declare("job", t, native.Job)
+   native.arguments_of[job], native.read_arguments = native.read_arguments, nil
+   return job
 end
 
 function mr.iterate(t)
@@ -60,6 +65,7 @@ end
 
 -- Like pairs, in the order of the keys: booleans, numbers, strings.
 function mr.sorted_pairs(t)
+   if type(t) ~= "table" then error(("mr.sorted_pairs takes a table, got a %s"):format(type(t)), 2) end
    local keys, i = {}, 0
    for key in pairs(t) do
       if not key_rank[type(key)] then

@@ -245,8 +245,11 @@ local function run(text, path)
    if text:sub(1, 1) == "\27" then job.usage("%s is Lua bytecode; lmr runs source text only", path) end
    local chunk, message = load(text, "@" .. path, "t", environment())
    if not chunk then job.usage("%s", message) end
-   local ok, result = xpcall(chunk, function(failure) return tostring(failure) end)
-   if not ok then job.usage("%s", result) end
+   local ok, result = native.call_profile(chunk)
+   if not ok then
+      local said = tostring(result)
+      job.usage("%s", said:find(path, 1, true) == 1 and said or path .. ": " .. said)
+   end
    if type(result) ~= "table" then job.usage("%s: a profile returns a table: return { retry = { … } }", path) end
    return result
 end

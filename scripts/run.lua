@@ -89,10 +89,17 @@ end
 
 -- --- counters ---
 
+-- Integers become a float when their sum is no integer any more.
+local function add(a, b)
+   local sum = a + b
+   if math.type(sum) == "integer" and (a ~ sum) & (b ~ sum) < 0 then return a + 0.0 + b end
+   return sum
+end
+
 local function add_counters(total, more)
    for group, names in pairs(more) do
       total[group] = total[group] or {}
-      for name, n in pairs(names) do total[group][name] = (total[group][name] or 0) + n end
+      for name, n in pairs(names) do total[group][name] = add(total[group][name] or 0, n) end
    end
 end
 
@@ -187,7 +194,14 @@ return function(job, options)
    if type(job) ~= "table" or getmetatable(job) ~= native.Job then
       error("mr.run takes a job: mr.run(mr.job { … }, { inputs = … })", 3)
    end
+   if options ~= nil and type(options) ~= "table" then error("mr.run takes a job and { inputs = … }", 3) end
    options = options or {}
+   if options.inputs ~= nil and type(options.inputs) ~= "table" then
+      error("mr.run: inputs must be a list of lines, or of { key, value } pairs", 3)
+   end
+   if options.args ~= nil and not native.arguments_of[job] then
+      error("mr.run: the job takes no arguments; it does not call mr.args", 3)
+   end
    for key in pairs(options) do
       if not option_names[key] then
          error(("mr.run: unknown option '%s'; it has: args, inputs, seed"):format(tostring(key)), 3)
@@ -196,13 +210,15 @@ return function(job, options)
    local run = { dir = native.temporary(), sides = {}, seed = options.seed or job.seed or SEED, step = 1, round = 0,
                  round_number = 0 }
    local ok, result, counters = pcall(function()
-      job_module.check(job, "the job")
+      job_module.check(job)
+      if options.args then native.arguments_of[job](options.args) end
       require "mr.describe".validate(job)
       build_sides(run, job)
       local source = options.inputs and given_inputs(run, options.inputs, job.input) or job_inputs(job)
       return run_steps(run, job, source)
    end)
    native.remove(run.dir)
+   if options.args then native.arguments_of[job](native.args or {}) end
    if not ok then error(result, 0) end
    return result, counters
 end

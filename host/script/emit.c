@@ -54,6 +54,11 @@ void emit_push_rank(lua_State *L, int by, int value)
     (void)lua_gettable(L, value);
 }
 
+void emit_refuse_rank(lua_State *L, const struct encoder *enc)
+{
+    (void)luaL_error(L, "mr.top: what it ranks by cannot be compared: %s", enc->message);
+}
+
 /* --- one pair into the collector --- */
 
 static int encode_failed(lua_State *L, struct map_emitter *em, enum status st)
@@ -77,6 +82,10 @@ static enum status put_value(lua_State *L, struct map_emitter *em, struct buf *o
     enum status st = val_put_array(out, 2);
     if (st == ST_OK)
         st = value_encode(enc, L, 3, out);
+    if (st == ST_SCRIPT) {
+        collect_stage_drop(em->collect);
+        emit_refuse_rank(L, enc);
+    }
     return st == ST_OK ? value_encode(enc, L, 2, out) : st;
 }
 

@@ -45,5 +45,7 @@ void emit_put_part(const struct output_stats *part, struct val_map *result);
 void emit_close(struct map_emitter *em);
 /* In a protected call: pushes mr.top's rank of the value at `value`; by is a function or a field's name at stack index `by`. */
 void emit_push_rank(lua_State *L, int by, int value);
+/* In a protected call: raises that a rank did not encode. Does not return. */
+void emit_refuse_rank(lua_State *L, const struct encoder *enc);
 
 #endif

@@ -214,7 +214,8 @@ int failure_handler(lua_State *L)
     struct script *s = script_of(L);
     err_clear(&s->failure);
     read_error(L, &s->failure);
-    traceback(L, s->failure.traceback, sizeof s->failure.traceback);
+    if (s->failure.status != ST_USAGE) /* what is wrong there the message tells; no call led to it */
+        traceback(L, s->failure.traceback, sizeof s->failure.traceback);
     lua_settop(L, 1);
     return 1;
 }

@@ -11,10 +11,13 @@ enum { SOURCE_MAX = 64 << 20 };
 
 /* --- files --- */
 
-/* A first line that starts with '#' is left out, its line end is kept. */
-static struct slice skip_shebang(struct slice text)
+/* As Lua does: a byte order mark is left out, and a first line that starts with '#', but for its line end. */
+static struct slice skip_first(struct slice text)
 {
+    static const char MARK[] = "\xEF\xBB\xBF";
     size_t n = 0;
+    if (text.n >= 3 && memcmp(text.p, MARK, 3) == 0)
+        text = slice_of(text.p + 3, text.n - 3);
     if (text.n == 0 || text.p[0] != '#')
         return text;
     while (n < text.n && text.p[n] != '\n')
@@ -45,7 +48,7 @@ void script_load_file(lua_State *L, const char *path, const char *hint)
     enum status st = sys_read_file(path, SOURCE_MAX, &s->text, &e);
     if (st != ST_OK)
         (void)script_usage(L, "%s", e.message);
-    struct slice text = skip_shebang(buf_slice(&s->text));
+    struct slice text = skip_first(buf_slice(&s->text));
     if (is_bytecode(text))
         (void)script_usage(L, "%s is Lua bytecode; lmr runs source text only: name the .lua file it was compiled from", path);
     compile(L, text, lua_pushfstring(L, "@%s", path), hint);

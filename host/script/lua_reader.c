@@ -23,9 +23,12 @@ void lua_reader_open(lua_State *L, struct lua_reader *r, int step, const struct 
     lua_pushstring(L, parts->part->path);
     lua_pushinteger(L, (lua_Integer)parts->part->from);
     lua_pushinteger(L, (lua_Integer)parts->part->to);
-    lua_call(L, 3, 1);
-    if (lua_isnil(L, -1))
+    lua_call(L, 3, 2);
+    if (lua_isnil(L, -2) && lua_type(L, -1) == LUA_TSTRING)
+        (void)luaL_error(L, "the reader's open of %s: %s", parts->part->path, lua_tostring(L, -1));
+    if (lua_isnil(L, -2))
         (void)luaL_error(L, "the reader's open returned nil for %s", parts->part->path);
+    lua_pop(L, 1);
     lua_replace(L, top + 2);
     lua_settop(L, top + 2);
     r->base = top + 1;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 static const char HANDLE[] = "lmr.task";
+static const double COUNTER_MAX = 1e300;
 
 /* --- mr.task() --- */
 
@@ -128,6 +129,27 @@ static bool holds_nul(lua_State *L, int index)
     return memchr(s, 0, n) != NULL;
 }
 
+/* The sum of what stands at two indexes: integers become a float when theirs is no integer any more, as in the driver. */
+static void push_sum(lua_State *L, int a, int b)
+{
+    lua_Integer sum;
+    if (!lua_isinteger(L, a) || !lua_isinteger(L, b))
+        lua_pushnumber(L, lua_tonumber(L, a) + lua_tonumber(L, b));
+    else if (__builtin_add_overflow(lua_tointeger(L, a), lua_tointeger(L, b), &sum))
+        lua_pushnumber(L, (double)lua_tointeger(L, a) + (double)lua_tointeger(L, b));
+    else
+        lua_pushinteger(L, sum);
+}
+
+/* Refuses what the manifest could not hold: NaN, and what might add up to infinity over all tasks. */
+static void check_counter(lua_State *L, const char *what, int index)
+{
+    double n = lua_tonumber(L, index);
+    if (!(n >= -COUNTER_MAX && n <= COUNTER_MAX))
+        (void)luaL_error(L, "mr.increment: %s is %s; a counter goes from -1e300 to 1e300", what,
+                         n != n ? "NaN" : luaL_tolstring(L, index, NULL));
+}
+
 static int increment(lua_State *L)
 {
     struct task *t = mr_task(L, "mr.increment");
@@ -139,8 +161,9 @@ static int increment(lua_State *L)
         lua_settop(L, 2);
         lua_pushinteger(L, 1);
     }
-    if (lua_type(L, 3) != LUA_TNUMBER || lua_tonumber(L, 3) != lua_tonumber(L, 3))
-        return luaL_error(L, "mr.increment: the amount is a %s; it must be a number (not NaN)", luaL_typename(L, 3));
+    if (lua_type(L, 3) != LUA_TNUMBER)
+        return luaL_error(L, "mr.increment: the amount is a %s; it must be a number", luaL_typename(L, 3));
+    check_counter(L, "the amount", 3);
     lua_settop(L, 3);
     push_counters(L, t);
     push_group(L);
@@ -150,8 +173,9 @@ static int increment(lua_State *L)
         lua_pop(L, 1);
         lua_pushvalue(L, 3);
     } else {
-        lua_pushvalue(L, 3);
-        lua_arith(L, LUA_OPADD);
+        push_sum(L, 7, 3);
+        lua_remove(L, 7);
+        check_counter(L, "the sum", 7);
     }
     lua_rawset(L, 5);
     return 0;

@@ -43,6 +43,14 @@ static int json_decode(lua_State *L)
     return 2;
 }
 
+/* The day of the month that timegm takes a day for: February 30 is March 1 or 2. */
+static int whole_day(const struct tm *tm)
+{
+    struct tm day = { .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday };
+    (void)timegm(&day);
+    return day.tm_mday;
+}
+
 /* Seconds since 1970 in UTC (a zone in the text, %z, is taken into account), or nil and a message. */
 static int parse_time(lua_State *L)
 {
@@ -51,14 +59,14 @@ static int parse_time(lua_State *L)
     const char *text = luaL_checklstring(L, 2, &n);
     struct tm tm = { .tm_mday = 1, .tm_year = 70 };
     const char *end = strptime(text, format, &tm);
-    if (!end || end != text + n) {
+    struct tm whole = tm;
+    time_t seconds = timegm(&whole);
+    if (!end || end != text + n || whole_day(&tm) != tm.tm_mday) {
         lua_pushnil(L);
         (void)lua_pushfstring(L, "'%s' is no time of the form '%s'", text, format);
         return 2;
     }
-    long zone = tm.tm_gmtoff;
-    tm.tm_isdst = 0;
-    lua_pushinteger(L, (lua_Integer)timegm(&tm) - zone);
+    lua_pushinteger(L, (lua_Integer)seconds - tm.tm_gmtoff);
     return 1;
 }
 

@@ -7,6 +7,8 @@
 #include "data/input.h"
 #include "script/embedded.h"
 
+enum { PROFILE_MEMORY = 64 << 20 };
+
 /* nearest(name, { names… }) → the nearest name, or nil */
 static int nearest(lua_State *L)
 {
@@ -149,11 +151,39 @@ static int read_text(lua_State *L)
     return 1;
 }
 
+/* --- profiles --- */
+
+/* call_profile(chunk) → true and what it returns, or false and a message. A profile is data that somebody else wrote: it gets
+ * PROFILE_MEMORY, however much the script has. */
+static int call_profile(lua_State *L)
+{
+    struct memory *m = &script_of(L)->memory;
+    size_t cap = m->cap;
+    bool capped = !memory_is_hit(m) && (!cap || cap - m->used > PROFILE_MEMORY);
+    lua_settop(L, 1);
+    if (capped)
+        m->cap = m->used + PROFILE_MEMORY;
+    int code = lua_pcall(L, 0, 1, 0);
+    m->cap = cap;
+    if (capped && memory_is_hit(m)) {
+        m->hit = false;
+        m->refused_size = 0;
+        lua_settop(L, 0);
+        lua_pushboolean(L, false);
+        lua_pushliteral(L, "it needs more than 64 MB of memory; a profile is a table of settings");
+        return 2;
+    }
+    lua_pushboolean(L, code == LUA_OK);
+    lua_insert(L, 1);
+    return 2;
+}
+
 void native_add_check(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "nearest", nearest }, { "size", size }, { "duration", duration },
                                           { "check_input", check_input }, { "check_output", check_output },
                                           { "check_reducer", check_reducer }, { "embedded", embedded },
-                                          { "embedded_names", embedded_names }, { "read", read_text }, { NULL, NULL } };
+                                          { "embedded_names", embedded_names }, { "read", read_text },
+                                          { "call_profile", call_profile }, { NULL, NULL } };
     luaL_setfuncs(L, functions, 0);
 }

@@ -17,6 +17,12 @@ static int raise_failure(lua_State *L, const struct err *e)
     return lua_error(L);
 }
 
+static int raise_text(lua_State *L, const char *message)
+{
+    failure_push(L, status_type(ST_SCRIPT), message);
+    return lua_error(L);
+}
+
 /* --- attempts --- */
 
 static void keep_step(lua_State *L, struct task *t)
@@ -58,7 +64,7 @@ static int run_task(lua_State *L, enum task_kind kind)
     struct buf assignment = BUF_EMPTY;
     struct err e;
     if (s->task)
-        return luaL_error(L, "mr.run cannot be called inside a running task");
+        return raise_text(L, "mr.run cannot be called inside a running task");
     enum status st = value_encode(&s->encoder, L, 1, &assignment);
     if (st != ST_OK) {
         buf_free(&assignment);

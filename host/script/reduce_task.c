@@ -126,7 +126,7 @@ static struct slice ranked(lua_State *L, struct reduce_task *r, struct slice val
         st = buf_append_slice(&r->out, value);
     lua_settop(L, at - 1);
     if (st == ST_SCRIPT)
-        (void)luaL_error(L, "mr.top: the rank is no value that can be compared: %s", enc->message);
+        emit_refuse_rank(L, enc);
     if (st != ST_OK) {
         (void)err_memory(&r->err, "a value", value.n);
         (void)raise(L, r);
