@@ -28,6 +28,8 @@ struct position {
     _Atomic uint64_t spills;
     _Atomic uint64_t progress;     /* raised by mr.progress(); any change of these fields is progress */
     _Atomic uint64_t script_memory;  /* bytes the Lua state holds */
+    _Atomic uint64_t script_memory_peak; /* the most it has held, in this attempt */
+    _Atomic uint64_t cpu_ns;       /* CPU time of the process since this attempt began; raised with the heartbeat */
     char status[POSITION_STATUS_MAX]; /* mr.status(text), NUL-terminated, may be torn while written */
     char key[POSITION_KEY_MAX];       /* reduce: printed start of the group's key, likewise */
 };

@@ -42,6 +42,12 @@ void err_clear(struct err *e)
     e->type[0] = e->message[0] = e->traceback[0] = e->file[0] = e->key[0] = '\0';
     e->offset = e->record = -1;
     e->retry_after = -1;
+    e->details[0] = '\0';
+    e->exit_status = -1;
+    e->signal = 0;
+    e->elapsed_seconds = -1;
+    e->memory_peak = 0;
+    e->simulated = false;
 }
 
 enum status err_set(struct err *e, enum status status, const char *format, ...)
@@ -98,6 +104,44 @@ void err_at(struct err *e, const char *file, int64_t offset, int64_t record)
         (void)snprintf(e->file, sizeof e->file, "%s", file);
     e->offset = offset;
     e->record = record;
+}
+
+/* Where the value of a detail begins, or NULL. */
+static const char *find_detail(const struct err *e, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = e->details; *p; p = strchr(p, '\n') + 1)
+        if (strncmp(p, name, n) == 0 && p[n] == '\t')
+            return p + n + 1;
+    return NULL;
+}
+
+void err_detail(struct err *e, const char *name, const char *format, ...)
+{
+    char value[ERR_DETAILS_MAX];
+    va_list args;
+    if (!e || find_detail(e, name))
+        return;
+    va_start(args, format);
+    int length = vsnprintf(value, sizeof value, format, args);
+    va_end(args);
+    size_t used = strlen(e->details);
+    if (length < 0 || used + strlen(name) + (size_t)length + 2 >= sizeof e->details)
+        return;
+    for (char *p = value; *p; p++)
+        if (*p == '\t' || *p == '\n' || *p == '\r')
+            *p = ' ';
+    (void)snprintf(e->details + used, sizeof e->details - used, "%s\t%s\n", name, value);
+}
+
+double err_detail_number(const struct err *e, const char *name, double fallback)
+{
+    const char *value = find_detail(e, name);
+    char *end;
+    if (!value)
+        return fallback;
+    double number = strtod(value, &end);
+    return end != value && *end == '\n' ? number : fallback;
 }
 
 void check_failed(const char *file, int line, const char *expression)

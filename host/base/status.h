@@ -33,7 +33,14 @@ enum status {
     ST_COUNT
 };
 
-enum { ERR_TYPE_MAX = 48, ERR_MESSAGE_MAX = 1536, ERR_TRACEBACK_MAX = 4096, ERR_FILE_MAX = 1024, ERR_KEY_MAX = 256 };
+enum {
+    ERR_TYPE_MAX = 48,
+    ERR_MESSAGE_MAX = 1536,
+    ERR_TRACEBACK_MAX = 4096,
+    ERR_FILE_MAX = 1024,
+    ERR_KEY_MAX = 256,
+    ERR_DETAILS_MAX = 512
+};
 
 /* What went wrong, where. Fields that do not apply are empty (strings) or −1 (numbers). */
 struct err {
@@ -46,7 +53,13 @@ struct err {
     int64_t offset; /* byte offset of the record in that file (uncompressed), or −1 */
     int64_t record; /* number of the record in the attempt, from 0, or −1 */
     char key[ERR_KEY_MAX]; /* printed form of the reduce group's key, cut */
-    double retry_after; /* seconds asked for by mr.fail, or −1 */
+    double retry_after; /* seconds asked for by mr.fail or a server, or −1 */
+    char details[ERR_DETAILS_MAX]; /* what err_detail added: lines "NAME\tVALUE\n" */
+    int exit_status; /* of a worker that exited, or −1 */
+    int signal;      /* that killed the worker, or 0 */
+    double elapsed_seconds; /* of the attempt, or −1 */
+    uint64_t memory_peak;   /* of its Lua state, bytes; 0: not known */
+    bool simulated;         /* by failure_simulation */
 };
 
 /* Name of the error type of `status`: "task_crash", … Never NULL. */
@@ -70,6 +83,14 @@ enum status err_sys(struct err *e, int os_error, const char *what, const char *p
 enum status err_memory(struct err *e, const char *what, size_t bytes);
 /* Adds a position to an error already set. `file` may be NULL (left as it is). */
 void err_at(struct err *e, const char *file, int64_t offset, int64_t record);
+
+/* Adds a detail that a policy sees as err.details.NAME: a number when `format` gives one, else text
+ * (tabs and line ends in it become spaces). A name that is there keeps its first value; what does
+ * not fit is left out. */
+void err_detail(struct err *e, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The detail as a number; `fallback` when it is not there or is none. */
+double err_detail_number(const struct err *e, const char *name, double fallback);
 
 /* An invariant that holds also in release builds: prints file, line and expression and aborts. */
 #define CHECK(cond)                                                                                \

@@ -11,7 +11,7 @@ enum { BUSY_MS = 20000 };
 
 /* As `sqlite3 journal.db .schema` shows it, comments included. */
 static const char schema[] =
-    "PRAGMA user_version = 1;\n"
+    "PRAGMA user_version = 2;\n"
     "CREATE TABLE job ( -- id, name, created, output_dir, seed, …; state: running, publishing, complete,\n"
     "                   -- failed or stopped\n"
     "  key TEXT PRIMARY KEY, value) WITHOUT ROWID;\n"
@@ -26,18 +26,27 @@ static const char schema[] =
     "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER,\n"
     "  PRIMARY KEY (step, round, task)) WITHOUT ROWID;\n"
     "CREATE TABLE attempt ( -- every attempt that has ended\n"
-    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER, worker INTEGER,\n"
+    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER,\n"
+    "  speculative INTEGER, -- 1: a backup of a slow one; it has a count of its own\n"
+    "  worker INTEGER,\n"
     "  started INTEGER, ended INTEGER, -- nanoseconds since 1970\n"
-    "  outcome TEXT, -- committed, or the type of its error\n"
+    "  cpu REAL, -- seconds\n"
+    "  outcome TEXT, -- committed, lost (another attempt was faster), ended (with the job), or the type\n"
+    "                -- of its error\n"
     "  message TEXT, traceback TEXT, file TEXT, \"offset\" INTEGER, record INTEGER, \"key\" TEXT,\n"
-    "  verdict TEXT, rule TEXT, -- what was decided, and by which rule\n"
+    "  details TEXT, -- lines of a name, a tab, a value\n"
+    "  exit_status INTEGER, signal INTEGER, memory_peak INTEGER, simulated INTEGER,\n"
+    "  fingerprint TEXT, -- of the failure: type, traceback and record\n"
+    "  same_failures INTEGER, -- of this task with that fingerprint, this one included\n"
+    "  verdict TEXT, rule TEXT, reason TEXT, delay REAL, -- what was decided, by which rule, why\n"
+    "  assignment BLOB, -- encoded, of one that failed: lmr replay\n"
     "  result BLOB); -- encoded, of one that committed\n"
     "CREATE TABLE file ( -- files of winning attempts\n"
     "  step INTEGER, round INTEGER, task TEXT,\n"
-    "  kind TEXT, -- run, part, side (mr.output)\n"
+    "  kind TEXT, -- run, part, side (mr.output), quarantine\n"
     "  path TEXT, name TEXT, records INTEGER, bytes INTEGER, checksum TEXT);\n"
     "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);\n"
-    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT); -- warnings and notes\n";
+    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT); -- warning, note, profile, stop\n";
 
 enum statement {
     PUT_JOB,
@@ -59,7 +68,8 @@ static const char *const statements[STATEMENTS] = {
     [PUT_SPLIT] = "INSERT INTO split VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_TASK] = "INSERT INTO task VALUES (?, ?, ?, ?)",
     [PUT_ATTEMPT] =
-        "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, ?, ?, ?, ?, ?)",
     [PUT_FILE] = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_COUNTER] = "INSERT INTO counter VALUES (?, ?, ?, ?, ?)",
     [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
@@ -196,17 +206,82 @@ void journal_split(struct journal *j, const struct journal_place *place, uint32_
     run(j, s);
 }
 
+/* Columns of the table attempt, as bound: from 1. */
+enum {
+    COLUMN_ATTEMPT = 4,
+    COLUMN_SPECULATIVE,
+    COLUMN_WORKER,
+    COLUMN_STARTED,
+    COLUMN_ENDED,
+    COLUMN_CPU,
+    COLUMN_OUTCOME,
+    COLUMN_MESSAGE,
+    COLUMN_TRACEBACK,
+    COLUMN_FILE,
+    COLUMN_OFFSET,
+    COLUMN_RECORD,
+    COLUMN_KEY,
+    COLUMN_DETAILS,
+    COLUMN_EXIT_STATUS,
+    COLUMN_SIGNAL,
+    COLUMN_MEMORY_PEAK,
+    COLUMN_SIMULATED,
+    COLUMN_FINGERPRINT,
+    COLUMN_SAME_FAILURES,
+    COLUMN_VERDICT,
+    COLUMN_RULE,
+    COLUMN_REASON,
+    COLUMN_DELAY,
+    COLUMN_ASSIGNMENT,
+    COLUMN_RESULT
+};
+
+static void bind_known_text(sqlite3_stmt *s, int i, const char *text)
+{
+    bind_text(s, i, text[0] ? text : NULL);
+}
+
+static void bind_known_number(sqlite3_stmt *s, int i, int64_t number, bool known)
+{
+    if (known)
+        (void)sqlite3_bind_int64(s, i, number);
+}
+
 static void bind_failure(sqlite3_stmt *s, const struct err *err)
 {
-    bind_text(s, 8, err->type);
-    bind_text(s, 9, err->message);
-    bind_text(s, 10, err->traceback[0] ? err->traceback : NULL);
-    bind_text(s, 11, err->file[0] ? err->file : NULL);
-    if (err->offset >= 0)
-        (void)sqlite3_bind_int64(s, 12, err->offset);
-    if (err->record >= 0)
-        (void)sqlite3_bind_int64(s, 13, err->record);
-    bind_text(s, 14, err->key[0] ? err->key : NULL);
+    bind_text(s, COLUMN_MESSAGE, err->message);
+    bind_known_text(s, COLUMN_TRACEBACK, err->traceback);
+    bind_known_text(s, COLUMN_FILE, err->file);
+    bind_known_number(s, COLUMN_OFFSET, err->offset, err->offset >= 0);
+    bind_known_number(s, COLUMN_RECORD, err->record, err->record >= 0);
+    bind_known_text(s, COLUMN_KEY, err->key);
+    bind_known_text(s, COLUMN_DETAILS, err->details);
+    bind_known_number(s, COLUMN_EXIT_STATUS, err->exit_status, err->exit_status >= 0);
+    bind_known_number(s, COLUMN_SIGNAL, err->signal, err->signal != 0);
+    bind_known_number(s, COLUMN_MEMORY_PEAK, (int64_t)err->memory_peak, err->memory_peak > 0);
+    bind_known_number(s, COLUMN_SIMULATED, err->simulated, true);
+}
+
+static void bind_decision(sqlite3_stmt *s, const struct journal_attempt *attempt)
+{
+    char fingerprint[20];
+    (void)snprintf(fingerprint, sizeof fingerprint, "%016llx",
+                   (unsigned long long)attempt->fingerprint);
+    if (attempt->fingerprint)
+        (void)sqlite3_bind_text(s, COLUMN_FINGERPRINT, fingerprint, -1, SQLITE_TRANSIENT);
+    bind_known_number(s, COLUMN_SAME_FAILURES, attempt->same_failures, attempt->same_failures > 0);
+    bind_text(s, COLUMN_VERDICT, attempt->verdict);
+    bind_text(s, COLUMN_RULE, attempt->rule);
+    bind_text(s, COLUMN_REASON, attempt->reason);
+    if (attempt->verdict)
+        (void)sqlite3_bind_double(s, COLUMN_DELAY, attempt->delay_seconds);
+}
+
+static const char *outcome_of(const struct journal_attempt *attempt)
+{
+    if (attempt->outcome)
+        return attempt->outcome;
+    return attempt->err ? attempt->err->type : "committed";
 }
 
 void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
@@ -215,17 +290,18 @@ void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
     if (!s)
         return;
     bind_place(s, &attempt->place);
-    (void)sqlite3_bind_int64(s, 4, attempt->attempt);
-    (void)sqlite3_bind_int64(s, 5, attempt->worker);
-    (void)sqlite3_bind_int64(s, 6, attempt->started);
-    (void)sqlite3_bind_int64(s, 7, attempt->ended);
+    (void)sqlite3_bind_int64(s, COLUMN_ATTEMPT, attempt->attempt);
+    (void)sqlite3_bind_int64(s, COLUMN_SPECULATIVE, attempt->speculative);
+    (void)sqlite3_bind_int64(s, COLUMN_WORKER, attempt->worker);
+    (void)sqlite3_bind_int64(s, COLUMN_STARTED, attempt->started);
+    (void)sqlite3_bind_int64(s, COLUMN_ENDED, attempt->ended);
+    (void)sqlite3_bind_double(s, COLUMN_CPU, (double)attempt->cpu_ns / 1e9);
+    bind_text(s, COLUMN_OUTCOME, outcome_of(attempt));
     if (attempt->err)
         bind_failure(s, attempt->err);
-    else
-        bind_text(s, 8, "committed");
-    bind_text(s, 15, attempt->verdict);
-    bind_text(s, 16, attempt->rule);
-    bind_slice(s, 17, attempt->result, true);
+    bind_decision(s, attempt);
+    bind_slice(s, COLUMN_ASSIGNMENT, attempt->assignment, true);
+    bind_slice(s, COLUMN_RESULT, attempt->result, true);
     run(j, s);
 }
 

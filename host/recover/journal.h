@@ -8,7 +8,7 @@
  * A failed write is remembered and given by the next journal_flush: the functions between return
  * nothing. A full disk is ST_DISK_FULL, anything else ST_CRASH; the message names the file.
  *
- * Tables (schema version 1, in journal.c): job, step, split, task, attempt, file, counter, event. */
+ * Tables (schema version 2, in journal.c): job, step, split, task, attempt, file, counter, event. */
 #ifndef LMR_RECOVER_JOURNAL_H
 #define LMR_RECOVER_JOURNAL_H
 
@@ -25,17 +25,25 @@ struct journal_place {
 struct journal_attempt {
     struct journal_place place;
     uint32_t attempt;
+    bool speculative;
     long worker;            /* pid */
     int64_t started, ended; /* sys_wall_clock */
-    const struct err *err;  /* NULL: it committed */
-    const char *verdict;    /* "retry", "fail" or NULL */
-    const char *rule;       /* that gave the verdict, or NULL */
-    struct slice result;    /* of one that committed */
+    uint64_t cpu_ns;
+    const struct err *err;   /* NULL: it committed, or `outcome` says what else */
+    const char *outcome;     /* "lost" (another attempt of the task was faster), "ended" (with the job); NULL: by err */
+    uint64_t fingerprint;    /* of err; 0: none */
+    uint32_t same_failures;  /* with this fingerprint, this one included */
+    const char *verdict;     /* "retry", … or NULL */
+    const char *rule;        /* that gave the verdict ("my.lua:12", "built-in", …), or NULL */
+    const char *reason;      /* in words, or NULL */
+    double delay_seconds;    /* before the retry */
+    struct slice assignment; /* of one that failed: what to replay */
+    struct slice result;     /* of one that committed */
 };
 
 struct journal_file {
     struct journal_place place;
-    const char *kind; /* "run", "part", "side" (mr.output) */
+    const char *kind; /* "run", "part", "side" (mr.output), "quarantine" */
     const char *path;
     const char *name; /* published name, or "" */
     uint64_t records, bytes;

@@ -136,7 +136,22 @@ enum status wire_put_err(const struct err *err, struct buf *out)
     val_map_int(&m, "record", err->record);
     val_map_str(&m, "key", err->key);
     val_map_float(&m, "retry_after", err->retry_after);
+    val_map_str(&m, "details", err->details);
+    val_map_int(&m, "exit_status", err->exit_status);
+    val_map_int(&m, "signal", err->signal);
+    val_map_float(&m, "elapsed_seconds", err->elapsed_seconds);
+    val_map_int(&m, "memory_peak", (int64_t)err->memory_peak);
+    val_map_bool(&m, "simulated", err->simulated);
     return val_map_end(&m, out);
+}
+
+/* Details are lines; what is not (a hostile worker's) is left out. */
+static void get_details(struct slice value, struct err *err)
+{
+    (void)val_get_cstr(value, "details", err->details, sizeof err->details);
+    size_t n = strlen(err->details);
+    if (n > 0 && err->details[n - 1] != '\n')
+        err->details[0] = '\0';
 }
 
 void wire_get_err(struct slice value, struct err *err)
@@ -156,4 +171,11 @@ void wire_get_err(struct slice value, struct err *err)
     err->record = val_get_int(value, "record", -1);
     (void)val_get_cstr(value, "key", err->key, sizeof err->key);
     err->retry_after = val_get_float(value, "retry_after", -1);
+    get_details(value, err);
+    err->exit_status = (int)val_get_int(value, "exit_status", -1);
+    err->signal = (int)val_get_int(value, "signal", 0);
+    err->elapsed_seconds = val_get_float(value, "elapsed_seconds", -1);
+    int64_t peak = val_get_int(value, "memory_peak", 0);
+    err->memory_peak = peak > 0 ? (uint64_t)peak : 0;
+    err->simulated = val_get_bool(value, "simulated", false);
 }

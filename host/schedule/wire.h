@@ -15,7 +15,8 @@ enum wire_type {
     WIRE_HELLO =
         1, /* worker → driver: { lmr = version text, pid, page = bytes of struct position } */
     WIRE_ASSIGN = 2, /* driver → worker: an assignment (script/attempt.h) */
-    WIRE_RESULT = 3, /* worker → driver: { serial, result = value } or { serial, error = {…} } */
+    WIRE_RESULT = 3, /* worker → driver: { serial, cpu_ns, result = value } or { serial, cpu_ns,
+                        error = {…} } */
     WIRE_INTERRUPT = 4, /* driver → worker: { status }: the running attempt shall end with it */
     WIRE_TYPE_MAX = 4
 };

@@ -36,6 +36,7 @@ struct worker {
     pthread_cond_t came;
     struct buf mail; /* the assignment that waits for the main thread */
     bool has_mail;
+    _Atomic int64_t cpu_start; /* of the process, when the attempt began */
     int64_t deadline; /* of the running attempt (sys_now), or 0; under the lock */
 };
 
@@ -92,6 +93,12 @@ static int watch_deadline(struct worker *w)
     return (int)(left / 1000000) + 1;
 }
 
+static void report_cpu(struct worker *w)
+{
+    int64_t used = sys_cpu_time() - atomic_load(&w->cpu_start);
+    POSITION_SET(w->page, cpu_ns, used > 0 ? (uint64_t)used : 0);
+}
+
 static void *socket_main(void *argument)
 {
     struct worker *w = argument;
@@ -103,6 +110,7 @@ static void *socket_main(void *argument)
         int64_t now = sys_now();
         if (now - beat_at >= (int64_t)HEARTBEAT_MS * 1000000 / 2) {
             POSITION_SET(w->page, heartbeat, POSITION_GET(w->page, heartbeat) + 1);
+            report_cpu(w);
             beat_at = now;
         }
         if (ready <= 0)
@@ -139,12 +147,13 @@ static enum status run_attempt(struct worker *w, struct slice assignment, struct
 }
 
 /* What an attempt gave, as the payload of WIRE_RESULT. */
-static enum status answer(int64_t serial, enum status st, struct slice result, const struct err *e,
-                          struct buf *out)
+static enum status answer(const struct worker *w, int64_t serial, enum status st,
+                          struct slice result, const struct err *e, struct buf *out)
 {
     struct buf error = BUF_EMPTY;
     struct val_map m = VAL_MAP_EMPTY;
     val_map_int(&m, "serial", serial);
+    val_map_int(&m, "cpu_ns", sys_cpu_time() - atomic_load(&w->cpu_start));
     if (st == ST_OK)
         val_map_value(&m, "result", result);
     else if (wire_put_err(e, &error) == ST_OK)
@@ -179,6 +188,8 @@ static void reset_page(struct position *page, int64_t serial)
     POSITION_SET(page, bytes_in, 0);
     POSITION_SET(page, pairs_out, 0);
     POSITION_SET(page, spills, 0);
+    POSITION_SET(page, script_memory_peak, 0);
+    POSITION_SET(page, cpu_ns, 0);
     page->status[0] = page->key[0] = '\0';
     POSITION_SET(page, attempt_serial, (uint64_t)serial);
 }
@@ -190,6 +201,7 @@ static void serve(struct worker *w)
         wait_for_mail(w, &assignment);
         struct slice a = buf_slice(&assignment);
         int64_t serial = val_get_int(a, "serial", 0);
+        atomic_store(&w->cpu_start, sys_cpu_time());
         reset_page(w->page, serial);
         struct err e;
         err_clear(&e);
@@ -200,7 +212,7 @@ static void serve(struct worker *w)
         pthread_mutex_unlock(&w->lock);
         if (st != ST_OK)
             e.status = st;
-        if (answer(serial, st, buf_slice(&result), &e, &message) != ST_OK)
+        if (answer(w, serial, st, buf_slice(&result), &e, &message) != ST_OK)
             _exit(1);
         POSITION_SET(w->page, phase, POS_IDLE);
         send_message(WIRE_RESULT, buf_slice(&message));

@@ -25,6 +25,13 @@
  *   partitions = 0: no run; part = path of the part file, output = spec (as for reduce)
  *   side_prefix = path prefix for mr.output files ("…/map_0.0-" → "…/map_0.0-NAME")
  * reduce: runs = [ paths ] in map-task order, partition, group_by, fan_in, temporary = path prefix; part = path of part file, output = spec; side_prefix
+ * map and reduce also have, when records (in reduce: groups) may be put aside:
+ *   put_aside   { TYPE = "quarantine" | "ask" }: what becomes of a record whose map (a group whose reduce) ends with an error of that type, the attempt
+ *               being alive: it is put aside at once, or the driver is asked (struct attempt_host); a type that is absent fails the attempt
+ *   put_aside_max   how many this attempt may put aside; −1: no limit. One more fails the attempt with that one's error
+ *   skip        [ { record = n, error = {…} } ], ascending: records (groups), numbered in the attempt from 0, that earlier attempts died of: map is not
+ *               called on them, they are put aside with that error (an err as schedule/wire.h encodes it)
+ *   quarantine  path of the file they go to (script/quarantine.h), made only when there is one
  * sample: parts, inputs, pairs as for map (all splits' parts, in order), partitions, group_by, sample_records = n
  *   RESULT { boundaries = [ encoded group keys ] }  partitions − 1 of them (fewer distinct keys than that: repeated ones are left out, and the list is shorter: the driver
  *   then lowers the partitions of the step to boundaries + 1)
@@ -33,6 +40,7 @@
  * map and reduce RESULT: { counters = { group = { name = n } }, records_in, bytes_in, pairs_out (staged or written), bytes_out, spills, segments,
  *   run = { bytes, checksum, pairs } | part = { records, bytes, raw_bytes, checksum }, groups (reduce),
  *   side_outputs = [ { name, path, records, bytes, checksum } ], cpu_ns, script_memory_peak, warnings = [ text ] }
+ *   quarantine = { records, bytes, checksum, types = { TYPE = n } } when something was put aside. records_in counts these records too.
  *   checksums are 16-digit hex strings.
  *
  * DESCRIPTION (made by scripts/job.lua from what the job file returned, validated there, unknown keys refused with a suggestion):

@@ -35,6 +35,7 @@ static void report(struct map_task *m)
     POSITION_SET(page, bytes_in, map_parts_bytes(&m->parts));
     POSITION_SET(page, pairs_out, m->emitter.pairs);
     POSITION_SET(page, script_memory, m->task->script->memory.used);
+    POSITION_SET(page, script_memory_peak, m->task->script->memory.peak);
     if (m->emitter.collect)
         POSITION_SET(page, spills, collect_spills(m->emitter.collect));
 }

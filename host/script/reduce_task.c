@@ -37,6 +37,7 @@ static void report(struct reduce_task *r)
         POSITION_SET(page, bytes_in, merge_bytes_done(r->groups.merge));
     POSITION_SET(page, pairs_out, r->task->pairs_out);
     POSITION_SET(page, script_memory, r->task->script->memory.used);
+    POSITION_SET(page, script_memory_peak, r->task->script->memory.peak);
 }
 
 static inline bool is_due(const struct reduce_task *r)
