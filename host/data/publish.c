@@ -145,6 +145,12 @@ enum status publish_manifest(const struct publish_manifest *m, struct buf *out, 
     val_map_int(&map, "records_in", (int64_t)m->records_in);
     val_map_int(&map, "bytes_in", (int64_t)m->bytes_in);
     val_map_int(&map, "quarantined", (int64_t)m->quarantined);
+    if (m->quarantine.n > 0)
+        val_map_value(&map, "quarantine", m->quarantine);
+    if (m->dropped > 0)
+        val_map_int(&map, "dropped_tasks", m->dropped);
+    if (m->statistics.n > 0)
+        val_map_value(&map, "statistics", m->statistics);
     map_hash(&map, "plan_hash", m->plan_hash);
     val_map_str(&map, "profile", m->profile);
     map_hash(&map, "profile_hash", m->profile_hash);
@@ -247,7 +253,7 @@ enum status publish_commit(const struct publish *p, struct err *e)
     const char *name = st == ST_OK ? join(&path, p->output_dir, manifest_name) : NULL;
     if (name) /* its fsync of the directory covers the renames before */
         st = sys_write_file(name, p->manifest, p->durable, "publish.manifest", e);
-    name = st == ST_OK ? join(&path, p->output_dir, success_name) : NULL;
+    name = st == ST_OK && !p->partial ? join(&path, p->output_dir, success_name) : NULL;
     if (name)
         st = sys_write_file(name, slice_of("", 0), p->durable, "publish.success", e);
     buf_free(&path);

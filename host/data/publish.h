@@ -3,7 +3,8 @@
  * The journal says `publishing` before publish_commit and `complete` after it. Every step of it may
  * be done again: a kill between two steps is mended by calling it once more with the same
  * arguments. Order: an earlier result (--overwrite) is moved aside into the stage folder, parts are
- * renamed into place, _MANIFEST.json is written, _SUCCESS is written. */
+ * renamed into place, _MANIFEST.json is written, _SUCCESS is written (not over a hole: a partial
+ * result has none). */
 #ifndef LMR_DATA_PUBLISH_H
 #define LMR_DATA_PUBLISH_H
 
@@ -27,6 +28,7 @@ struct publish {
     const struct publish_file *files;
     size_t file_count;
     struct slice manifest; /* text, from publish_manifest */
+    bool partial;          /* tasks were dropped: no _SUCCESS */
     bool replaces;         /* the directory holds an earlier result of ours */
     bool durable;
 };
@@ -35,6 +37,9 @@ struct publish_manifest {
     const char *job_id, *job_name, *lmr_version, *profile;
     int64_t finished; /* sys_wall_clock */
     uint64_t records_in, bytes_in, quarantined;
+    struct slice quarantine; /* encoded array of { task, path, records }: the files of what was put aside */
+    uint32_t dropped;       /* tasks that the result lacks */
+    struct slice statistics; /* of failures and retries: encoded map, or empty */
     uint64_t plan_hash, profile_hash;
     const struct publish_file *files;
     size_t file_count;

@@ -23,7 +23,7 @@ static const char schema[] =
     "  step INTEGER, round INTEGER, task TEXT, part INTEGER,\n"
     "  path TEXT, first INTEGER, last INTEGER, size INTEGER);\n"
     "CREATE TABLE task ( -- a row is the commit of a task: its winning attempt\n"
-    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER,\n"
+    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER, speculative INTEGER,\n"
     "  PRIMARY KEY (step, round, task)) WITHOUT ROWID;\n"
     "CREATE TABLE attempt ( -- every attempt that has ended\n"
     "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER,\n"
@@ -57,6 +57,8 @@ enum statement {
     PUT_FILE,
     PUT_COUNTER,
     PUT_EVENT,
+    CUT_TASK,
+    CUT_FILES,
     BEGIN,
     COMMIT,
     STATEMENTS
@@ -66,13 +68,15 @@ static const char *const statements[STATEMENTS] = {
     [PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?, ?)",
     [PUT_STEP] = "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?)",
     [PUT_SPLIT] = "INSERT INTO split VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    [PUT_TASK] = "INSERT INTO task VALUES (?, ?, ?, ?)",
+    [PUT_TASK] = "INSERT INTO task VALUES (?, ?, ?, ?, ?)",
     [PUT_ATTEMPT] =
         "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
         "?, ?, ?, ?, ?, ?, ?)",
     [PUT_FILE] = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_COUNTER] = "INSERT INTO counter VALUES (?, ?, ?, ?, ?)",
     [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
+    [CUT_TASK] = "DELETE FROM task WHERE step = ? AND round = ? AND task = ?",
+    [CUT_FILES] = "DELETE FROM file WHERE step = ? AND round = ? AND task = ?",
     [BEGIN] = "BEGIN",
     [COMMIT] = "COMMIT",
 };
@@ -164,6 +168,16 @@ void journal_job(struct journal *j, const char *key, const char *value)
         return;
     bind_text(s, 1, key);
     bind_text(s, 2, value);
+    run(j, s);
+}
+
+void journal_job_number(struct journal *j, const char *key, uint64_t value)
+{
+    sqlite3_stmt *s = begin(j, PUT_JOB);
+    if (!s)
+        return;
+    bind_text(s, 1, key);
+    (void)sqlite3_bind_int64(s, 2, (int64_t)value);
     run(j, s);
 }
 
@@ -305,14 +319,28 @@ void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
     run(j, s);
 }
 
-void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt)
+void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt,
+                    bool speculative)
 {
     sqlite3_stmt *s = begin(j, PUT_TASK);
     if (!s)
         return;
     bind_place(s, place);
     (void)sqlite3_bind_int64(s, 4, attempt);
+    (void)sqlite3_bind_int64(s, 5, speculative);
     run(j, s);
+}
+
+void journal_redo(struct journal *j, const struct journal_place *place)
+{
+    static const enum statement both[] = { CUT_TASK, CUT_FILES };
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
+        sqlite3_stmt *s = begin(j, both[i]);
+        if (!s)
+            return;
+        bind_place(s, place);
+        run(j, s);
+    }
 }
 
 void journal_file(struct journal *j, const struct journal_file *file)

@@ -54,6 +54,7 @@ struct journal_file {
 enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e);
 /* A row of `job`: state, output_dir, plan_hash, … Replaces an earlier one of the same key. */
 void journal_job(struct journal *j, const char *key, const char *value);
+void journal_job_number(struct journal *j, const char *key, uint64_t value);
 void journal_job_blob(struct journal *j, const char *key, struct slice value);
 /* A step (or round) begins: its plan. `boundaries` is the encoded array of a total order, or empty.
  */
@@ -64,7 +65,10 @@ void journal_split(struct journal *j, const struct journal_place *place, uint32_
                    const char *path, uint64_t from, uint64_t to, uint64_t size);
 void journal_attempt(struct journal *j, const struct journal_attempt *attempt);
 /* The commit of a task. */
-void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt);
+void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt,
+                    bool speculative);
+/* The commit is taken back: its row and those of its files go. */
+void journal_redo(struct journal *j, const struct journal_place *place);
 void journal_file(struct journal *j, const struct journal_file *file);
 /* A counter's final value in a step or round; an integer, else a float. */
 void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,

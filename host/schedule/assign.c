@@ -46,21 +46,21 @@ const char *task_name(const struct driver *d, const struct work *w, char out[TAS
     return out;
 }
 
-const char *attempt_file_name(const struct driver *d, const struct work *w, uint32_t attempt,
+const char *attempt_file_name(const struct driver *d, const struct work *w, struct attempt_id id,
                               char out[ATTEMPT_NAME_MAX])
 {
     char name[TASK_NAME_MAX];
     put_name(d, w, '-', name, sizeof name);
-    (void)snprintf(out, ATTEMPT_NAME_MAX, "%s.%u", name, attempt);
+    (void)snprintf(out, ATTEMPT_NAME_MAX, "%s.%u%s", name, id.number, id.speculative ? "s" : "");
     return out;
 }
 
-enum status attempt_path(const struct driver *d, const struct work *w, uint32_t attempt,
+enum status attempt_path(const struct driver *d, const struct work *w, struct attempt_id id,
                          const char *dir, const char *ending, struct buf *out)
 {
     char name[ATTEMPT_NAME_MAX];
     out->n = 0;
-    enum status st = buf_printf(out, "%s/%s%s", dir, attempt_file_name(d, w, attempt, name),
+    enum status st = buf_printf(out, "%s/%s%s", dir, attempt_file_name(d, w, id, name),
                                 ending);
     return st == ST_OK ? buf_terminate(out) : st;
 }
@@ -74,7 +74,7 @@ const char *part_dir(const struct driver *d)
 
 struct assignment {
     struct driver *d;
-    const struct core_action *action;
+    const struct running *attempt;
     const struct work *work;
     struct val_map map;
     struct buf scratch; /* reused for paths and values */
@@ -95,7 +95,7 @@ static void field_value(struct assignment *a, const char *name)
 
 static void field_path(struct assignment *a, const char *name, const char *dir, const char *ending)
 {
-    keep(a, attempt_path(a->d, a->work, a->action->attempt, dir, ending, &a->scratch));
+    keep(a, attempt_path(a->d, a->work, a->attempt->id, dir, ending, &a->scratch));
     val_map_string(&a->map, name, buf_slice(&a->scratch));
     a->scratch.n = 0;
 }
@@ -152,14 +152,18 @@ static void common_fields(struct assignment *a)
 {
     struct driver *d = a->d;
     char name[TASK_NAME_MAX];
+    const struct work *w = a->work;
     double deadline = (double)d->core.limits.task_timeout / 1e9;
+    if (deadline > 0 && w->timeout_seconds > deadline)
+        deadline = w->timeout_seconds;
     val_map_str(&a->map, "task", task_name(d, a->work, name));
-    val_map_int(&a->map, "attempt", a->action->attempt);
-    val_map_int(&a->map, "serial", (int64_t)a->action->serial);
+    val_map_int(&a->map, "attempt", a->attempt->id.number);
+    val_map_bool(&a->map, "speculative", a->attempt->id.speculative);
+    val_map_int(&a->map, "serial", (int64_t)a->attempt->serial);
     val_map_int(&a->map, "step", d->step + 1);
     val_map_int(&a->map, "round", d->round);
     val_map_int(&a->map, "seed", (int64_t)d->seed);
-    val_map_int(&a->map, "memory_limit", (int64_t)d->job.memory_limit);
+    val_map_int(&a->map, "memory_limit", (int64_t)(w->memory_limit ? w->memory_limit : d->job.memory_limit));
     val_map_float(&a->map, "deadline", deadline);
     val_map_bool(&a->map, "durable", d->job.durable);
     val_map_bool(&a->map, "to_stdout", d->options->output_dir == NULL);
@@ -220,13 +224,18 @@ static void field_kept_parts(struct assignment *a, const struct kept_files *k)
     field_value(a, "parts");
 }
 
-/* The winning runs of all map tasks, in task order. */
+/* The winning runs of all map tasks but dropped ones, in task order. */
 static void field_runs(struct assignment *a)
 {
     struct driver *d = a->d;
     struct buf path = BUF_EMPTY;
-    keep(a, val_put_array(&a->scratch, d->maps));
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < d->maps; i++)
+        count += !d->work[i].dropped;
+    keep(a, val_put_array(&a->scratch, count));
     for (uint32_t i = 0; i < d->maps; i++) {
+        if (d->work[i].dropped)
+            continue;
         keep(a, attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path));
         keep(a, val_put_string(&a->scratch, buf_slice(&path)));
     }
@@ -268,11 +277,16 @@ static uint32_t group_by(const struct driver *d)
 
 /* --- kinds --- */
 
-static void put_describe(struct assignment *a)
+static void put_profile(struct assignment *a, const char *profile)
 {
     const struct run_options *o = a->d->options;
-    val_map_str(&a->map, "profile", o->profile);
+    val_map_str(&a->map, "profile", profile);
     put_strings(a, "set", o->set, o->set_count);
+}
+
+static void put_describe(struct assignment *a)
+{
+    put_profile(a, a->d->options->profile);
 }
 
 static void put_side(struct assignment *a)
@@ -360,8 +374,8 @@ static void put_format(struct assignment *a)
     field_output(a);
 }
 
-enum status assign_put(struct driver *d, const struct core_action *action, struct buf *out,
-                       struct err *e)
+enum status assign_put(struct driver *d, uint32_t task, const struct running *attempt,
+                       struct buf *out, struct err *e)
 {
     static const struct {
         const char *kind;
@@ -376,12 +390,27 @@ enum status assign_put(struct driver *d, const struct core_action *action, struc
         [WORK_STOP] = { "stop", put_stop },
         [WORK_FORMAT] = { "format", put_format },
     };
-    struct assignment a = { d, action, &d->work[action->task], VAL_MAP_EMPTY, BUF_EMPTY, ST_OK };
+    struct assignment a = { d, attempt, &d->work[task], VAL_MAP_EMPTY, BUF_EMPTY, ST_OK };
     val_map_str(&a.map, "kind", kinds[a.work->kind].kind);
     common_fields(&a);
     kinds[a.work->kind].put(&a);
+    if (work_is_counted(a.work))
+        keep(&a, aside_put(d, a.work, attempt->id, &a.map, e));
     enum status st = val_map_end(&a.map, out);
     buf_free(&a.scratch);
     st = a.status != ST_OK ? a.status : st;
     return st == ST_OK ? ST_OK : err_memory(e, "an assignment", out->n);
+}
+
+enum status assign_policy(struct driver *d, const char *profile, struct buf *out, struct err *e)
+{
+    const struct run_options *o = d->options;
+    struct assignment a = { .d = d, .map = VAL_MAP_EMPTY, .scratch = BUF_EMPTY };
+    field_job(&a);
+    put_strings(&a, "args", (const char *const *)o->args, o->arg_count);
+    put_profile(&a, profile);
+    enum status st = val_map_end(&a.map, out);
+    buf_free(&a.scratch);
+    st = a.status != ST_OK ? a.status : st;
+    return st == ST_OK ? ST_OK : err_memory(e, "what the policy host loads", out->n);
 }

@@ -6,86 +6,7 @@
 #include "base/sys.h"
 
 #include <stdio.h>
-
-enum { EXIT_USAGE = 2 };
-
-/* --- words about an attempt --- */
-
-static const char *phase_text(uint32_t phase)
-{
-    static const char *const texts[] = {
-        [POS_IDLE] = "between attempts",
-        [POS_LOAD] = "loading the job",
-        [POS_INIT] = "in init",
-        [POS_MAP] = "in map",
-        [POS_COMBINE] = "combining",
-        [POS_SPILL] = "writing a spill",
-        [POS_REDUCE] = "in reduce",
-        [POS_FINISH] = "in finish",
-        [POS_WRITE] = "writing its output",
-    };
-    return phase < sizeof texts / sizeof *texts ? texts[phase] : "in an unknown phase";
-}
-
-/* Where the page says the attempt was, for an error that has no place yet. */
-static void place_by_page(const struct driver *d, const struct core_slot *slot,
-                          const struct position *page, struct err *e)
-{
-    const struct work *w = &d->work[slot->task];
-    if (POSITION_GET(page, attempt_serial) != slot->serial || e->file[0] != '\0' || e->record >= 0)
-        return;
-    uint32_t phase = POSITION_GET(page, phase), part = POSITION_GET(page, part);
-    if (w->kind == WORK_REDUCE && phase == POS_REDUCE) {
-        e->record = (int64_t)POSITION_GET(page, record);
-        (void)snprintf(e->key, sizeof e->key, "%.*s", (int)strnlen(page->key, POSITION_KEY_MAX),
-                       page->key);
-    }
-    if (w->kind != WORK_MAP)
-        return;
-    const struct split *split = &d->plan.splits.splits[w->index];
-    bool at_record = phase == POS_MAP;
-    err_at(e, part < split->count ? split->parts[part].path : NULL,
-           at_record ? (int64_t)POSITION_GET(page, offset) : -1,
-           at_record ? (int64_t)POSITION_GET(page, record) : -1);
-}
-
-/* What the driver knows of a timeout goes before what the attempt said of it. */
-static void word_timeout(const struct driver *d, enum core_reason reason, struct err *e)
-{
-    char text[SIZE_TEXT_MAX];
-    struct err said = *e;
-    const struct core_limits *limits = &d->core.limits;
-    if (reason == REASON_PROGRESS)
-        (void)err_set(e, ST_TIMEOUT, "no progress for %s (limits.progress_timeout_seconds)",
-                      duration_format((double)limits->progress_timeout / 1e9, text));
-    else if (reason == REASON_HEARTBEAT)
-        (void)err_set(e, ST_TIMEOUT,
-                      "no sign of life from the worker for %s (limits.heartbeat_timeout_seconds)",
-                      duration_format((double)limits->heartbeat_timeout / 1e9, text));
-    else
-        (void)err_set(e, ST_TIMEOUT, "not done after %s (limits.task_timeout_seconds)",
-                      duration_format((double)limits->task_timeout / 1e9, text));
-    (void)snprintf(e->traceback, sizeof e->traceback, "%s", said.traceback);
-    (void)snprintf(e->file, sizeof e->file, "%s", said.file);
-    (void)snprintf(e->key, sizeof e->key, "%s", said.key);
-    e->offset = said.offset;
-    e->record = said.record;
-}
-
-static bool is_timeout(enum core_reason reason)
-{
-    return reason == REASON_PROGRESS || reason == REASON_HEARTBEAT || reason == REASON_DEADLINE;
-}
-
-static void remember_failure(struct driver *d, struct work *w, const struct err *e)
-{
-    if (!w->failure)
-        w->failure = sys_malloc(sizeof *w->failure);
-    if (w->failure)
-        *w->failure = *e;
-    else
-        driver_fail(d, e, 1);
-}
+#include <string.h>
 
 /* --- what workers say --- */
 
@@ -98,6 +19,8 @@ static void take_result(struct driver *d, uint32_t slot, struct slice payload)
         return;
     }
     struct work *w = &d->work[s->task];
+    int64_t cpu = val_get_int(payload, "cpu_ns", 0);
+    d->running[slot].cpu_ns = cpu > 0 ? (uint64_t)cpu : 0;
     if (val_get(payload, "result", &part)) {
         w->result.n = 0;
         struct err e;
@@ -108,16 +31,11 @@ static void take_result(struct driver *d, uint32_t slot, struct slice payload)
         return;
     }
     struct err failure;
-    wire_get_err(val_get(payload, "error", &part) ? part : payload, &failure);
-    place_by_page(d, s, pool_page(d->pool, slot), &failure);
-    if (is_timeout(s->reason))
-        word_timeout(d, s->reason, &failure);
-    else if (failure.status == ST_TIMEOUT && d->core.limits.task_timeout > 0)
-        word_timeout(d, REASON_DEADLINE, &failure);
-    remember_failure(d, w, &failure);
-    driver_deliver(d, &(struct core_event){ .kind = CORE_ERRED,
-                                            .slot = slot,
-                                            .fingerprint = failure_fingerprint(&failure) });
+    failed_by_word(d, slot, val_get(payload, "error", &part) ? part : payload, &failure);
+    if (failed_remember(d, slot, &failure))
+        driver_deliver(d, &(struct core_event){ .kind = CORE_ERRED,
+                                                .slot = slot,
+                                                .fingerprint = failure_fingerprint(&failure) });
 }
 
 static bool hello_holds(struct slice payload)
@@ -133,75 +51,73 @@ void carry_message(void *driver, uint32_t slot, const struct wire_message *messa
     struct driver *d = driver;
     if (message->type == WIRE_RESULT)
         take_result(d, slot, message->payload);
+    else if (message->type == WIRE_ASK)
+        decide_record(d, slot, message->payload);
     else if (message->type == WIRE_HELLO && hello_holds(message->payload))
         driver_deliver(d, &(struct core_event){ .kind = CORE_WORKER_UP, .slot = slot });
     else
         pool_kill(d->pool, slot);
 }
 
-/* The page of the dead tells what it was at. */
-static void word_death(const struct worker_end *end, struct err *e)
-{
-    size_t n = strlen(e->message);
-    const char *phase = phase_text(POSITION_GET(end->page, phase));
-    if (end->signal)
-        (void)snprintf(e->message + n, sizeof e->message - n, " (it was %s)", phase);
-    else
-        (void)snprintf(e->message + n, sizeof e->message - n,
-                       " in the middle of its work (it was %s; does the job call os.exit?)", phase);
-}
-
 void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end)
 {
     struct driver *d = driver;
-    const struct core_slot *s = &d->core.slots[slot];
     struct err failure = end->err;
+    uint64_t fingerprint = 0;
     d->worker_failure = end->err;
-    if (s->task != CORE_NONE) {
-        word_death(end, &failure);
-        place_by_page(d, s, end->page, &failure);
-        if (is_timeout(s->reason))
-            word_timeout(d, s->reason, &failure);
-        remember_failure(d, &d->work[s->task], &failure);
+    if (d->core.slots[slot].task != CORE_NONE) {
+        failed_by_death(d, slot, end, &failure);
+        d->running[slot].cpu_ns = POSITION_GET(end->page, cpu_ns);
+        if (!failed_remember(d, slot, &failure))
+            return;
+        fingerprint = failure_fingerprint(&failure);
     }
     driver_deliver(d, &(struct core_event){ .kind = CORE_WORKER_DOWN,
                                             .slot = slot,
-                                            .fingerprint = failure_fingerprint(&failure) });
+                                            .fingerprint = fingerprint });
 }
 
 /* --- actions: into the journal --- */
 
-static bool is_counted(const struct work *w)
+bool work_is_counted(const struct work *w)
 {
     return w->kind == WORK_MAP || w->kind == WORK_REDUCE;
+}
+
+static void count_commit(struct driver *d, const struct core_action *a)
+{
+    const struct work *w = &d->work[a->task];
+    const struct running *r = &d->running[a->slot];
+    if (!work_is_counted(w))
+        return;
+    retry_budget_success(&d->budget);
+    statistics_commit(&d->statistics, r->id.speculative, d->core.tasks[a->task].failures > 0,
+                      (double)r->cpu_ns / 1e9);
 }
 
 static void record_commit(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
-    w->winner = a->attempt;
+    const struct running *r = &d->running[a->slot];
+    w->winner = r->id;
+    count_commit(d, a);
     result_commit(d, w);
     if (d->journal)
-        result_journal(d, w);
+        result_journal(d, w, r);
 }
 
-static void record_failure(struct driver *d, const struct work *w, uint32_t attempt,
-                           const struct verdict *verdict)
+/* What a committed task brought does not count any more: its run is corrupt, it runs again. */
+static void record_redo(struct driver *d, const struct core_action *a)
 {
+    struct work *w = &d->work[a->task];
     char name[TASK_NAME_MAX];
-    if (!d->journal)
-        return;
-    struct journal_attempt row = {
-        .place = { d->step + 1, d->round, task_name(d, w, name) },
-        .attempt = attempt,
-        .worker = w->worker,
-        .started = w->started,
-        .ended = sys_wall_clock(),
-        .err = w->failure,
-        .verdict = verdict ? verdict->action == VERDICT_RETRY ? "retry" : "fail" : NULL,
-        .rule = verdict ? verdict->rule : NULL,
-    };
-    journal_attempt(d->journal, &row);
+    struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
+    result_undo(d, w);
+    w->result.n = 0;
+    statistics_recomputed(&d->statistics);
+    d->statistics_changed = true;
+    if (d->journal)
+        journal_redo(d->journal, &place);
 }
 
 /* --- actions: effects --- */
@@ -226,10 +142,18 @@ static void assign(struct driver *d, const struct core_action *a)
     struct buf assignment = BUF_EMPTY;
     struct err e;
     struct work *w = &d->work[a->task];
-    w->started = sys_wall_clock();
-    w->worker = pool_pid(d->pool, a->slot);
-    d->totals.attempts += is_counted(w);
-    enum status st = assign_put(d, a, &assignment, &e);
+    struct running *r = &d->running[a->slot];
+    *r = (struct running){ .id = { a->attempt, a->speculative },
+                           .serial = a->serial,
+                           .started = sys_wall_clock(),
+                           .worker = pool_pid(d->pool, a->slot) };
+    if (w->first_started == 0)
+        w->first_started = r->started;
+    if (work_is_counted(w)) {
+        d->totals.attempts++;
+        statistics_attempt(&d->statistics, a->speculative);
+    }
+    enum status st = assign_put(d, a->task, r, &assignment, &e);
     if (st == ST_OK)
         st = pool_send(d->pool, a->slot, WIRE_ASSIGN, buf_slice(&assignment), &e);
     if (st != ST_OK)
@@ -243,51 +167,20 @@ static void interrupt(struct driver *d, const struct core_action *a)
     (void)pool_send(d->pool, a->slot, WIRE_INTERRUPT, slice_of(nothing, sizeof nothing), NULL);
 }
 
-static void tell_retry(struct driver *d, const struct work *w, uint32_t attempt, double delay)
+static void rest(struct driver *d, const struct core_action *a)
 {
-    char name[TASK_NAME_MAX], seconds[SIZE_TEXT_MAX], place[ERR_FILE_MAX + 96] = "";
-    const struct err *f = w->failure;
-    if (f->file[0] && f->offset >= 0 && f->record >= 0)
-        (void)snprintf(place, sizeof place, " at %s, byte %lld, record %lld", f->file,
-                       (long long)f->offset, (long long)f->record);
-    else if (f->file[0] && f->offset >= 0)
-        (void)snprintf(place, sizeof place, " at %s, byte %lld", f->file, (long long)f->offset);
-    else if (f->key[0])
-        (void)snprintf(place, sizeof place, " at key %s", f->key);
-    report_note(d, "%s.%u failed (%s: %s%s); trying again in %s", task_name(d, w, name), attempt,
-                f->type, f->message, place, duration_format(delay, seconds));
+    report_warning(d,
+                   "worker %u died again and again (%s); no worker is started in its place for a "
+                   "while (restart_intensity)",
+                   a->slot, d->worker_failure.message);
 }
 
-/* The seam where policies will stand: the question is answered at once by the fixed rule. */
-static void ask_policy(struct driver *d, const struct core_action *a)
-{
-    struct work *w = &d->work[a->task];
-    finish_attempt_files(d, w, a->attempt);
-    if (d->ending) {
-        record_failure(d, w, a->attempt, NULL);
-        return;
-    }
-    d->totals.failures += is_counted(w);
-    struct verdict_context context = { .attempt = a->attempt,
-                                       .retry = a->retry,
-                                       .same_failures = a->same_failures };
-    struct verdict verdict = verdict_decide(w->failure, &context, &d->job.retry);
-    bool retry = verdict.action == VERDICT_RETRY;
-    record_failure(d, w, a->attempt, &verdict);
-    if (retry) {
-        d->totals.retries += is_counted(w);
-        tell_retry(d, w, a->attempt, verdict.delay_seconds);
-    }
-    driver_deliver(d, &(struct core_event){ .kind = CORE_VERDICT,
-                                            .task = a->task,
-                                            .retry = retry,
-                                            .delay = (int64_t)(verdict.delay_seconds * 1e9) });
-}
-
+/* Why no more was tried, after what failed. */
 static void fail_job(struct driver *d, const struct core_action *a)
 {
-    struct work *w = &d->work[a->task];
-    struct err e = *w->failure;
+    const struct work *w = &d->work[a->task];
+    const struct verdict *v = &w->failure->verdict;
+    struct err e = w->failure->err;
     char name[TASK_NAME_MAX];
     if (d->at == AT_DESCRIBE) {
         driver_fail(d, &e, e.status == ST_CRASH && e.os_error ? 1 : EXIT_USAGE);
@@ -295,8 +188,11 @@ static void fail_job(struct driver *d, const struct core_action *a)
     }
     uint32_t failures = d->core.tasks[a->task].failures;
     (void)snprintf(e.message, sizeof e.message, "%s failed%s (%s): %.*s", task_name(d, w, name),
-                   failures > 1 ? " again" : "", e.type, ERR_MESSAGE_MAX - 200,
-                   w->failure->message);
+                   failures > 1 ? " again" : "", e.type, ERR_MESSAGE_MAX - 700,
+                   w->failure->err.message);
+    size_t n = strlen(e.message);
+    if (v->reason[0])
+        (void)snprintf(e.message + n, sizeof e.message - n, "; %s (%s)", v->reason, v->rule);
     driver_fail(d, &e, 1);
 }
 
@@ -321,7 +217,8 @@ static void stage_done(struct driver *d, const struct core_action *a)
 
 static void act(struct driver *d, const struct core_action *a)
 {
-    if (d->ending && a->kind != ACT_KILL && a->kind != ACT_ASK_POLICY)
+    if (d->ending && a->kind != ACT_KILL && a->kind != ACT_ASK_POLICY &&
+        a->kind != ACT_BACKUP_FAILED)
         return;
     switch (a->kind) {
     case ACT_SPAWN:
@@ -331,7 +228,13 @@ static void act(struct driver *d, const struct core_action *a)
         assign(d, a);
         break;
     case ACT_ASK_POLICY:
-        ask_policy(d, a);
+        decide_failure(d, a);
+        break;
+    case ACT_BACKUP_FAILED:
+        decide_backup(d, a);
+        break;
+    case ACT_REST:
+        rest(d, a);
         break;
     case ACT_INTERRUPT:
         interrupt(d, a);
@@ -351,7 +254,9 @@ static void act(struct driver *d, const struct core_action *a)
     case ACT_BROKEN:
         broken(d);
         break;
-    case ACT_COMMIT: /* the journal has it */
+    case ACT_COMMIT: /* the journal has these */
+    case ACT_REDO:
+    case ACT_LOST:
     case ACT_KINDS:
         break;
     }
@@ -368,6 +273,8 @@ static enum status sync_names(struct driver *d, struct err *e)
         st = sys_fsync_dir(p->work_dir, "commit.fsync_work", e);
     if (st == ST_OK && p->stage_dir != p->work_dir)
         st = sys_fsync_dir(p->stage_dir, "commit.fsync_stage", e);
+    if (st == ST_OK && d->quarantined > 0)
+        st = sys_fsync_dir(p->quarantine_dir, "commit.fsync_quarantine", e);
     return st;
 }
 
@@ -382,6 +289,17 @@ static void commit_turn(struct driver *d, bool has_commits)
         driver_fail(d, &e, 1);
 }
 
+static void journal_statistics(struct driver *d)
+{
+    struct buf encoded = BUF_EMPTY;
+    if (!d->journal || !d->statistics_changed)
+        return;
+    d->statistics_changed = false;
+    if (statistics_put(&d->statistics, &encoded) == ST_OK)
+        journal_job_blob(d->journal, "statistics", buf_slice(&encoded));
+    buf_free(&encoded);
+}
+
 static void carry_batch(struct driver *d, struct slice batch)
 {
     size_t count = batch.n / sizeof(struct core_action);
@@ -391,8 +309,13 @@ static void carry_batch(struct driver *d, struct slice batch)
         memcpy(&a, batch.p + i * sizeof a, sizeof a);
         if (a.kind == ACT_COMMIT)
             record_commit(d, &a);
+        else if (a.kind == ACT_REDO)
+            record_redo(d, &a);
+        else if (a.kind == ACT_LOST)
+            decide_lost(d, &a);
         has_commits |= a.kind == ACT_COMMIT;
     }
+    journal_statistics(d);
     commit_turn(d, has_commits);
     for (size_t i = 0; i < count; i++) {
         memcpy(&a, batch.p + i * sizeof a, sizeof a);
@@ -402,6 +325,8 @@ static void carry_batch(struct driver *d, struct slice batch)
 
 void carry_out(struct driver *d)
 {
+    journal_statistics(d);
+    commit_turn(d, false); /* verdicts that gave no action yet */
     while (d->actions.n > 0) {
         struct buf batch = d->actions;
         d->actions = BUF_EMPTY;

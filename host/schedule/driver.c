@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { POLL_MS = 200, LEAVE_MS = 2000, MILLISECOND = 1000000, STAGES_MAX = 8, EXIT_BY_SIGNAL = 128, EXIT_USAGE = 2 };
+enum { POLL_MS = 200, LEAVE_MS = 2000, MILLISECOND = 1000000, STAGES_MAX = 8, EXIT_BY_SIGNAL = 128 };
 
 /* --- events --- */
 
@@ -124,7 +124,7 @@ static void on_prepare(uv_prepare_t *prepare)
         d->polling = true;
         (void)uv_timer_start(&d->poll_timer, on_poll, POLL_MS, POLL_MS);
     }
-    if (d->ending && pool_live(d->pool) == 0)
+    if (d->ending && pool_live(d->pool) == 0 && policy_live(d->policy) == 0)
         uv_stop(&d->loop);
 }
 
@@ -134,6 +134,7 @@ static void free_work(struct driver *d)
 {
     for (uint32_t i = 0; i < d->work_count; i++) {
         buf_free(&d->work[i].result);
+        buf_free(&d->work[i].skip);
         sys_free(d->work[i].failure);
     }
     sys_free(d->work);
@@ -155,7 +156,7 @@ static enum status make_work(struct driver *d, const struct work_group *groups, 
     for (uint32_t g = 0; g < count; g++)
         for (uint32_t i = 0; i < groups[g].count; i++)
             d->work[next++] =
-                (struct work){ .kind = groups[g].kind, .index = i, .result = BUF_EMPTY };
+                (struct work){ .kind = groups[g].kind, .index = i, .skip = BUF_EMPTY, .result = BUF_EMPTY };
     return ST_OK;
 }
 
@@ -237,7 +238,13 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     d->failure = *e;
     d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_USAGE : 1;
     d->core.over = true;
+    policy_dismiss(d->policy);
     driver_deliver(d, &(struct core_event){ .kind = CORE_STOP });
+}
+
+void driver_stop(struct driver *d, const struct err *why)
+{
+    driver_fail(d, why, EXIT_STOPPED);
 }
 
 void driver_end(struct driver *d, int code)
@@ -248,9 +255,19 @@ void driver_end(struct driver *d, int code)
     d->ending_since = sys_now();
     d->exit_code = code;
     pool_dismiss(d->pool);
+    policy_dismiss(d->policy);
 }
 
 /* --- open, run, close --- */
+
+/* Until the profile is known: the built-in rules, and nothing is tried again. */
+static enum status open_rules(struct driver *d, struct err *e)
+{
+    static const uint8_t nothing[] = { VAL_MAP, 0 };
+    enum status st = rules_read(slice_of(nothing, sizeof nothing), &d->arena, &d->job.rules, e);
+    d->job.rules.retry.max_retries = 0;
+    return st;
+}
 
 static enum status open_core(struct driver *d, struct err *e)
 {
@@ -260,8 +277,13 @@ static enum status open_core(struct driver *d, struct err *e)
                                         .grace = INT64_C(1000) * MILLISECOND,
                                         .death_window = INT64_C(10) * 1000 * MILLISECOND };
     d->workers = d->options->workers ? d->options->workers : sys_cores();
+    d->running = sys_calloc(d->workers, sizeof *d->running);
+    if (!d->running)
+        return err_memory(e, "the worker slots", d->workers * sizeof *d->running);
     struct pool_handlers handlers = { carry_message, carry_worker_end, d };
-    enum status st = core_open(&d->core, d->workers, &limits, e);
+    enum status st = open_rules(d, e);
+    if (st == ST_OK)
+        st = core_open(&d->core, d->workers, &limits, e);
     return st == ST_OK ? pool_open(&d->loop, d->workers, &handlers, &d->pool, e) : st;
 }
 
@@ -303,8 +325,11 @@ static void close_handle(uv_handle_t *handle, void *context)
 static void driver_free(struct driver *d)
 {
     free_work(d);
+    decide_free(d);
     core_close(&d->core);
     pool_close(d->pool);
+    policy_close(d->policy);
+    sys_free(d->running);
     description_free(&d->job);
     place_free(&d->place);
     plan_round_free(&d->plan);
@@ -313,6 +338,7 @@ static void driver_free(struct driver *d)
     kept_free(&d->step_input);
     kept_free(&d->parts);
     kept_free(&d->outputs);
+    kept_free(&d->asides);
     kept_free(&d->indexes);
     kept_free(&d->seen_warnings);
     counters_free(&d->counters);
@@ -354,7 +380,7 @@ int job_run(const struct run_options *options, const struct job_observer *observ
         return 1;
     steps_start(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
-    CHECK(d->ending && pool_live(d->pool) == 0);
+    CHECK(d->ending && pool_live(d->pool) == 0 && policy_live(d->policy) == 0);
     finish_cleanup(d);
     finish_summary(d);
     int code = d->exit_code;

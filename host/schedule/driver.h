@@ -2,6 +2,9 @@
  *
  *   driver.c   the loop: events in, actions out
  *   carry.c    actions carried out
+ *   failed.c   what the ends of attempts mean: a struct err with all that is known
+ *   decide.c   verdicts: asked for, journalled, carried out
+ *   aside.c    records put aside: what attempts are told, what they bring, how many may be
  *   steps.c    what comes next: prepare, run, stop test, publish
  *   plan.c     inputs, splits, reducers, space
  *   assign.c   assignments
@@ -16,11 +19,14 @@
 #include "data/publish.h"
 #include "engine/local.h"
 #include "recover/journal.h"
+#include "recover/statistics.h"
+#include "recover/verdict.h"
 #include "schedule/core.h"
 #include "schedule/counters.h"
 #include "schedule/description.h"
 #include "schedule/job.h"
 #include "schedule/place.h"
+#include "schedule/policy.h"
 
 enum work_kind {
     WORK_DESCRIBE,
@@ -35,15 +41,53 @@ enum work_kind {
 
 enum { TASK_NAME_MAX = 64, ATTEMPT_NAME_MAX = 96 };
 
+/* Which attempt of a task: "map_0.1", or "map_0.1s" of a backup, which has a count of its own. */
+struct attempt_id {
+    uint32_t number;
+    bool speculative;
+};
+
+/* An attempt that runs in a slot, or has ended there, beside what the core keeps of it. */
+struct running {
+    struct attempt_id id;
+    uint64_t serial;
+    int64_t started; /* sys_wall_clock */
+    long worker;     /* pid that runs it */
+    uint64_t cpu_ns; /* known when it has ended */
+};
+
+/* The newest failure of a task, and what was decided about it. */
+struct failure {
+    struct err err;
+    uint64_t fingerprint;
+    struct running attempt;
+    struct verdict verdict; /* of this failure, once it is there; of a record in a living attempt before */
+    bool decided;           /* the verdict stands already: the attempt was told it */
+};
+
 /* A task of the core's present set, beside what the core keeps of it. */
 struct work {
     enum work_kind kind;
-    uint32_t index;      /* among those of its kind */
-    uint32_t winner;     /* attempt, once committed */
-    int64_t started;     /* sys_wall_clock, of the newest attempt */
-    long worker;         /* pid that runs it */
-    struct buf result;   /* of the winner */
-    struct err *failure; /* the newest one, or NULL */
+    uint32_t index;           /* among those of its kind */
+    struct attempt_id winner; /* once committed */
+    bool dropped;             /* the job goes on without it */
+    int64_t first_started;    /* sys_wall_clock, of its first attempt; 0: none */
+    uint64_t memory_limit;    /* bytes, of further attempts; 0: the profile's */
+    double timeout_seconds;   /* likewise */
+    struct buf skip;          /* encoded elements of an assignment's `skip` */
+    uint32_t skip_count;
+    struct buf result;        /* of the winner */
+    struct failure *failure;  /* the newest one, or NULL */
+};
+
+/* A question that the policy host has not answered yet. */
+struct question {
+    uint64_t id;
+    struct core_action action; /* ACT_ASK_POLICY; of a record in a living attempt: its slot, task, serial */
+    bool in_attempt;           /* the attempt lives and waits for the answer */
+    struct err err;
+    struct verdict_context context;
+    struct verdict_ask ask;
 };
 
 /* What the round that runs was planned to be. */
@@ -85,6 +129,9 @@ enum driver_at {
 /* Signals that stop a job in good order. */
 enum { STOP_SIGNALS = 3 };
 extern const int driver_stop_signals[STOP_SIGNALS];
+
+/* Exit codes (design §8) that are not 0 or those of signals. */
+enum { EXIT_USAGE = 2, EXIT_QUARANTINED = 3, EXIT_PARTIAL = 4, EXIT_STOPPED = 75 };
 
 enum { FAN_IN = 64 }; /* sorted segments a reduce opens at a time */
 
@@ -129,12 +176,24 @@ struct driver {
     struct kept_files step_input; /* typed pairs the step started from; empty: it reads files */
     struct kept_files parts;      /* of the job */
     struct kept_files outputs;    /* mr.output files, by their bare names */
+    struct kept_files asides;     /* of records put aside, by their tasks */
     struct kept_files indexes;    /* of side files, named as the job names them */
     struct counters counters, round_counters; /* of the job; of the round that ran last */
     struct buf previous;        /* counters of the round before that one (encoded), or empty */
     struct job_snapshot totals; /* committed work; workers: the most there were at once */
     uint64_t run_bytes_before;  /* totals.run_bytes when the round began */
     struct buf status;          /* newest mr.status */
+    /* recovery */
+    struct running *running;     /* by slot */
+    struct policy *policy;       /* NULL: not needed yet */
+    struct question **questions; /* in the order they were asked */
+    size_t question_count, question_capacity;
+    uint64_t next_question;
+    struct retry_budget budget;
+    struct statistics statistics;
+    bool statistics_changed; /* since they were journalled */
+    uint64_t quarantined;    /* records and groups of committed attempts */
+    uint32_t dropped;        /* tasks, of the job */
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
     /* the end */
@@ -160,6 +219,8 @@ struct work_group {
 void driver_load(struct driver *d, const struct work_group *groups, uint32_t count, bool staged);
 /* Starts the spooling of standard input; steps_spooled follows. */
 void driver_spool(struct driver *d, const char *path);
+/* Ends the job at once, in good order, to be resumed later (exit code 75). */
+void driver_stop(struct driver *d, const struct err *why);
 /* Ends the job with a failure: workers are killed, the exit code follows from the status unless
  * `code` says it. The first one counts. */
 void driver_fail(struct driver *d, const struct err *e, int code);
@@ -170,19 +231,64 @@ void driver_end(struct driver *d, int code);
 void carry_out(struct driver *d);
 void carry_message(void *driver, uint32_t slot, const struct wire_message *message);
 void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end);
+/* True for the tasks a user counts: maps and reduces. */
+bool work_is_counted(const struct work *w);
+
+/* failed.c */
+/* What an attempt said of its failure, with what the driver knows. */
+void failed_by_word(const struct driver *d, uint32_t slot, struct slice error, struct err *out);
+/* The attempt's worker has died. */
+void failed_by_death(const struct driver *d, uint32_t slot, const struct worker_end *end,
+                     struct err *out);
+/* Keeps the failure of the slot's attempt as the newest one of its task. False: out of memory, the
+ * job is being ended. */
+bool failed_remember(struct driver *d, uint32_t slot, const struct err *e);
+/* " at FILE, byte N, record N", or "". */
+enum { FAILED_PLACE_MAX = ERR_FILE_MAX + 96 };
+const char *failed_place(const struct err *e, char out[FAILED_PLACE_MAX]);
+
+/* decide.c */
+/* ACT_ASK_POLICY, ACT_BACKUP_FAILED, ACT_LOST. */
+void decide_failure(struct driver *d, const struct core_action *action);
+void decide_backup(struct driver *d, const struct core_action *action);
+void decide_lost(struct driver *d, const struct core_action *action);
+/* A worker asks what becomes of a record. */
+void decide_record(struct driver *d, uint32_t slot, struct slice payload);
+/* Starts the policy host unless it is there. */
+enum status decide_open_policy(struct driver *d, struct err *e);
+void decide_free(struct driver *d);
+
+/* aside.c */
+enum status aside_put(const struct driver *d, const struct work *w, struct attempt_id id,
+                      struct val_map *assignment, struct err *e);
+/* Puts the failure's record (group) on the list of those that the task's attempts pass over. */
+enum status aside_skip(struct work *w, struct err *e);
+bool aside_may(const struct driver *d);
+/* A commit brought some (sign 1; the job fails when there are too many), or is undone (−1). */
+void aside_commit(struct driver *d, const struct work *w, int sign);
+/* The round is over: keeps the name of the task's file, for the manifest. */
+enum status aside_keep(struct driver *d, const struct work *w);
+/* Encoded array of { task, path, records } of all kept ones; nothing when there is none. */
+enum status aside_list(const struct driver *d, struct buf *out);
+void aside_journal(struct driver *d, const struct work *w, const struct journal_place *place);
 
 /* assign.c */
 const char *task_name(const struct driver *d, const struct work *w, char out[TASK_NAME_MAX]);
 /* Name of an attempt's files: "2.7-map_0.1". */
-const char *attempt_file_name(const struct driver *d, const struct work *w, uint32_t attempt,
+const char *attempt_file_name(const struct driver *d, const struct work *w, struct attempt_id id,
                               char out[ATTEMPT_NAME_MAX]);
 /* "DIR/ATTEMPT.ENDING" into `out` (replaced, NUL-terminated). */
-enum status attempt_path(const struct driver *d, const struct work *w, uint32_t attempt,
+enum status attempt_path(const struct driver *d, const struct work *w, struct attempt_id id,
                          const char *dir, const char *ending, struct buf *out);
 /* Where the attempt writes its part, and what it ends in. */
 const char *part_dir(const struct driver *d);
-enum status assign_put(struct driver *d, const struct core_action *action, struct buf *out,
-                       struct err *e);
+/* The assignment of an attempt of the task. */
+enum status assign_put(struct driver *d, uint32_t task, const struct running *attempt,
+                       struct buf *out, struct err *e);
+
+/* What the policy host is to load: the job and a profile (NULL: production). */
+enum status assign_policy(struct driver *d, const char *profile, struct buf *out,
+                          struct err *e);
 
 /* plan.c */
 enum status plan_inputs(struct driver *d, struct err *e); /* names → specs and files */
@@ -214,8 +320,10 @@ void kept_free(struct kept_files *k);
 void kept_unlink(const struct kept_files *k);
 /* A committed attempt: totals and warnings. */
 void result_commit(struct driver *d, struct work *w);
+/* What was committed does not count any more. */
+void result_undo(struct driver *d, struct work *w);
 /* Rows and files of the commit into the journal. */
-void result_journal(struct driver *d, const struct work *w);
+void result_journal(struct driver *d, const struct work *w, const struct running *attempt);
 /* The round is over: counters, parts, pairs, side outputs; its runs are removed. */
 enum status result_round(struct driver *d, struct err *e);
 /* Tells what a description or result warns of. */
@@ -224,7 +332,7 @@ void result_warnings(struct driver *d, struct slice map);
 /* finish.c */
 void finish_publish(struct driver *d);
 /* Removes files of attempts that did not win. */
-void finish_attempt_files(struct driver *d, const struct work *w, uint32_t attempt);
+void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id);
 void finish_cleanup(struct driver *d);
 void finish_summary(struct driver *d);
 

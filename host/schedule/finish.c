@@ -5,7 +5,6 @@
 #include "base/sys.h"
 #include "data/output.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -81,8 +80,13 @@ static struct publish_file *list_files(struct driver *d, bool with_outputs, size
 static enum status write_output(struct driver *d, const struct publish_file *files, size_t count,
                                 struct err *e)
 {
-    struct buf counters = BUF_EMPTY, text = BUF_EMPTY;
+    struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY, text = BUF_EMPTY;
+    struct buf quarantine = BUF_EMPTY;
     enum status st = counters_put(&d->counters, &counters);
+    if (st == ST_OK)
+        st = aside_list(d, &quarantine);
+    if (st == ST_OK)
+        st = statistics_put(&d->statistics, &statistics);
     struct publish_manifest manifest = {
         .job_id = d->place.job_id,
         .job_name = d->job.job_name,
@@ -91,6 +95,10 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .finished = sys_wall_clock(),
         .records_in = d->totals.records_in,
         .bytes_in = d->totals.bytes_in,
+        .quarantined = d->quarantined,
+        .quarantine = buf_slice(&quarantine),
+        .dropped = d->dropped,
+        .statistics = buf_slice(&statistics),
         .plan_hash = d->plan_hash,
         .profile_hash = d->job.profile_hash,
         .files = files,
@@ -107,11 +115,14 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .file_count = count,
         .manifest = buf_slice(&text),
         .replaces = d->place.replaces,
+        .partial = d->dropped > 0,
         .durable = d->job.durable,
     };
     if (st == ST_OK)
         st = publish_commit(&publish, e);
     buf_free(&counters);
+    buf_free(&statistics);
+    buf_free(&quarantine);
     buf_free(&text);
     return st;
 }
@@ -209,7 +220,7 @@ void finish_publish(struct driver *d)
     }
     d->at = AT_END;
     d->phase = JOB_DONE;
-    driver_end(d, 0);
+    driver_end(d, d->dropped > 0 ? EXIT_PARTIAL : d->quarantined > 0 ? EXIT_QUARANTINED : 0);
 }
 
 /* --- attempts that did not win --- */
@@ -221,8 +232,9 @@ static void remove_by_prefix(const char *dir, const char *prefix)
     struct buf path = BUF_EMPTY;
     const struct dirent *entry;
     while (d && (entry = readdir(d))) {
-        if (strncmp(entry->d_name, prefix, n) != 0 || isdigit((unsigned char)entry->d_name[n]))
-            continue;
+        char next = strncmp(entry->d_name, prefix, n) == 0 ? entry->d_name[n] : '\0';
+        if (next != '.' && next != '-')
+            continue; /* "map_0.1" is no file of "map_0.10" or "map_0.1s" */
         path.n = 0;
         if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK &&
             buf_terminate(&path) == ST_OK)
@@ -233,12 +245,12 @@ static void remove_by_prefix(const char *dir, const char *prefix)
     buf_free(&path);
 }
 
-void finish_attempt_files(struct driver *d, const struct work *w, uint32_t attempt)
+void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id)
 {
     char name[ATTEMPT_NAME_MAX];
     if (!d->place.job_dir)
         return;
-    (void)attempt_file_name(d, w, attempt, name);
+    (void)attempt_file_name(d, w, id, name);
     remove_by_prefix(d->place.stage_dir, name);
     if (d->place.work_dir != d->place.stage_dir)
         remove_by_prefix(d->place.work_dir, name);
@@ -286,7 +298,7 @@ static bool has_committed(const struct driver *d)
 
 static void close_failed(struct driver *d)
 {
-    const char *state = d->stop_signal ? "stopped" : "failed";
+    const char *state = d->stop_signal || d->exit_code == EXIT_STOPPED ? "stopped" : "failed";
     if (d->failure.status == ST_DISK_FULL && d->failure.os_error == EFBIG)
         advise_on_file_size(d);
     else if (d->failure.status == ST_DISK_FULL)
@@ -314,7 +326,7 @@ static void close_journal(struct driver *d)
         return;
     if (d->at < AT_RUN)
         place_remove_all(&d->place);
-    else if (d->exit_code == 0 && d->observer->warning)
+    else if (d->at == AT_END && d->observer->warning)
         d->observer->warning(d->observer->context, e.message);
 }
 
@@ -323,7 +335,9 @@ static void complete(struct driver *d)
 {
     if (journal_flush(d->journal, NULL) == ST_OK)
         journal_last(d->journal);
-    journal_job(d->journal, "state", "complete");
+    if (d->quarantined > 0)
+        journal_job_number(d->journal, "quarantined", d->quarantined);
+    journal_job(d->journal, "state", d->dropped > 0 ? "partial" : "complete");
 }
 
 void finish_cleanup(struct driver *d)
@@ -331,7 +345,7 @@ void finish_cleanup(struct driver *d)
     struct err e;
     if (!d->place.job_dir)
         return;
-    if (d->at == AT_END && d->exit_code == 0) {
+    if (d->at == AT_END) {
         complete(d);
         if (place_remove_temporary(&d->place, true, &e) != ST_OK)
             report_warning(d, "temporary files are left: %s", e.message);

@@ -196,6 +196,10 @@ static enum status make_folders(struct place *p, const char *job_name, struct er
     enum status st = make_state_dir(p, e);
     if (st == ST_OK)
         st = claim_job_dir(p, job_name, e);
+    if (st == ST_OK) {
+        p->quarantine_dir = place_join(p, p->job_dir, "quarantine");
+        st = make_dir(p->quarantine_dir, e);
+    }
     if (st == ST_OK && p->output_dir)
         st = make_output(p, e);
     if (st != ST_OK)

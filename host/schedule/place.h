@@ -1,7 +1,7 @@
 /* place.h: where a job keeps things.
  *
- *   job folder     STATE_DIR/JOBID: the journal (journal.db). JOBID is NAME-N, N one more than the
- *                  newest.
+ *   job folder     STATE_DIR/JOBID: the journal (journal.db), records put aside (quarantine/).
+ *                  JOBID is NAME-N, N one more than the newest.
  *   work folder    runs, typed pairs between steps, indexes, spooled input: WORK_DIR/JOBID, else
  *                  the stage folder, else JOB_FOLDER/work
  *   stage folder   parts before they are published: OUT/.lmr-JOBID, or the work folder when results
@@ -20,6 +20,7 @@ struct place {
     const char *work_base;  /* parent of the work folder, or NULL: beside the output */
     const char *output_dir; /* NULL: standard output */
     const char *job_id, *job_dir, *stage_dir, *work_dir; /* NULL before place_make */
+    const char *quarantine_dir; /* in the job folder */
     size_t state_there, output_there, work_there; /* bytes of the path that were there before */
     bool names_synced;
     bool state_by_home; /* state_dir comes from HOME or XDG_STATE_HOME, not from the user */

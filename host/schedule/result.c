@@ -82,25 +82,29 @@ static uint64_t number(struct slice map, const char *name)
     return v > 0 ? (uint64_t)v : 0;
 }
 
-static void add_map(struct driver *d, const struct work *w, struct slice result)
+/* With `sign` −1 what was added is taken back. */
+static void add_map(struct driver *d, const struct work *w, struct slice result, int64_t sign)
 {
     struct job_snapshot *t = &d->totals;
+    uint64_t by = (uint64_t)sign;
     struct slice run;
-    t->records_in += number(result, "records_in");
-    t->bytes_in += number(result, "bytes_in");
-    t->pairs += number(result, "pairs_out");
-    t->spills += number(result, "spills");
+    t->records_in += by * number(result, "records_in");
+    t->bytes_in += by * number(result, "bytes_in");
+    t->pairs += by * number(result, "pairs_out");
+    t->spills += by * number(result, "spills");
     if (val_get(result, "run", &run))
-        t->run_bytes += number(run, "bytes");
-    t->phase_bytes_done += d->plan.splits.splits[w->index].bytes;
+        t->run_bytes += by * number(run, "bytes");
+    if (d->phase == JOB_MAP)
+        t->phase_bytes_done += by * d->plan.splits.splits[w->index].bytes;
 }
 
 void result_commit(struct driver *d, struct work *w)
 {
     struct slice result = buf_slice(&w->result), part;
-    d->totals.phase_done++;
+    if (w->kind != WORK_MAP || d->phase == JOB_MAP)
+        d->totals.phase_done++;
     if (w->kind == WORK_MAP)
-        add_map(d, w, result);
+        add_map(d, w, result, 1);
     else
         d->totals.phase_bytes_done += number(result, "bytes_in");
     if (val_get(result, "part", &part) && (d->plan.is_last || w->kind == WORK_FORMAT)) {
@@ -108,6 +112,18 @@ void result_commit(struct driver *d, struct work *w)
         d->totals.bytes_out += number(part, "bytes");
     }
     result_warnings(d, result);
+    if (work_is_counted(w))
+        aside_commit(d, w, 1);
+}
+
+void result_undo(struct driver *d, struct work *w)
+{
+    if (w->kind != WORK_MAP)
+        return;
+    if (d->phase == JOB_MAP)
+        d->totals.phase_done--;
+    add_map(d, w, buf_slice(&w->result), -1);
+    aside_commit(d, w, -1);
 }
 
 /* --- the journal's rows of a commit --- */
@@ -170,19 +186,21 @@ static enum status journal_output(struct driver *d, void *context, const char *p
     return ST_OK;
 }
 
-void result_journal(struct driver *d, const struct work *w)
+void result_journal(struct driver *d, const struct work *w, const struct running *attempt)
 {
     char name[TASK_NAME_MAX];
     struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     struct slice result = buf_slice(&w->result), file;
     struct buf path = BUF_EMPTY;
-    journal_commit(d->journal, &place, w->winner);
+    journal_commit(d->journal, &place, w->winner.number, w->winner.speculative);
     struct journal_attempt row = {
         .place = place,
-        .attempt = w->winner,
-        .worker = w->worker,
-        .started = w->started,
+        .attempt = w->winner.number,
+        .speculative = w->winner.speculative,
+        .worker = attempt->worker,
+        .started = attempt->started,
         .ended = sys_wall_clock(),
+        .cpu_ns = attempt->cpu_ns,
         .result = result,
     };
     journal_attempt(d->journal, &row);
@@ -193,6 +211,7 @@ void result_journal(struct driver *d, const struct work *w)
         attempt_path(d, w, w->winner, part_dir(d), ".part", &path) == ST_OK)
         journal_one(d, &place, "part", (const char *)path.p, "", file);
     (void)each_output(d, w, journal_output, &place);
+    aside_journal(d, w, &place);
     buf_free(&path);
 }
 
@@ -218,6 +237,8 @@ static enum status keep_output(struct driver *d, void *context, const char *path
  * task? */
 static bool writes_part(const struct driver *d, const struct work *w)
 {
+    if (w->dropped)
+        return false;
     return w->kind == WORK_REDUCE || w->kind == WORK_FORMAT ||
            (w->kind == WORK_MAP && d->plan.partitions == 0);
 }
@@ -267,8 +288,9 @@ static void remove_runs(struct driver *d)
 {
     struct buf path = BUF_EMPTY;
     for (uint32_t i = 0; i < d->maps && d->plan.partitions > 0; i++)
-        if (attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path) ==
-            ST_OK)
+        if (!d->work[i].dropped &&
+            attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path) ==
+                ST_OK)
             (void)sys_unlink((const char *)path.p, NULL);
     buf_free(&path);
 }
@@ -284,6 +306,8 @@ enum status result_round(struct driver *d, struct err *e)
             st = keep_part(d, &d->work[i], is_output ? &d->parts : &d->pairs);
         if (st == ST_OK)
             st = each_output(d, &d->work[i], keep_output, NULL);
+        if (st == ST_OK && d->at == AT_RUN)
+            st = aside_keep(d, &d->work[i]);
     }
     if (st == ST_OK && d->at == AT_RUN)
         st = sum_counters(d);

@@ -317,7 +317,11 @@ static void journal_header(struct driver *d)
     journal_job(j, "work_dir", d->place.work_dir);
     (void)snprintf(text, sizeof text, "%" PRIu64, d->seed);
     journal_job(j, "seed", text);
+    journal_job_number(j, "pid", (uint64_t)getpid());
+    journal_job(j, "host", gethostname(cwd, sizeof cwd) == 0 ? cwd : NULL);
+    journal_job(j, "profile_name", d->options->profile ? d->options->profile : "production");
     journal_job_blob(j, "description", buf_slice(&d->job.encoded));
+    journal_job_blob(j, "profile", d->job.profile);
 }
 
 static enum status make_place(struct driver *d, struct err *e)
@@ -426,6 +430,7 @@ static void described(struct driver *d)
         st = check_sides(d, &e);
     if (!holds(d, st, &e))
         return;
+    retry_budget_init(&d->budget, d->job.rules.budget_tokens, d->job.rules.budget_refill);
     d->core.limits = d->job.limits;
     if (d->options->dry_run) {
         show_plan(d);

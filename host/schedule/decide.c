@@ -1,0 +1,598 @@
+/* decide.c: what becomes of a failed attempt, and of a record that fails in a living one: the rules are
+ * evaluated (recover/verdict.h), the policy host is asked where they hold a function, and what was
+ * decided is journalled before it takes effect. Nobody waits: an answer comes as an event. */
+#include "schedule/driver.h"
+
+#include "base/size.h"
+#include "base/sys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+/* --- what is known --- */
+
+static double seconds_of(int64_t nanoseconds)
+{
+    return (double)nanoseconds / 1e9;
+}
+
+/* The map task whose run `path` is, or CORE_NONE. */
+static uint32_t producer_of(const struct driver *d, const char *path)
+{
+    struct buf run = BUF_EMPTY;
+    uint32_t found = CORE_NONE;
+    if (d->at != AT_RUN || d->plan.partitions == 0)
+        return found;
+    for (uint32_t i = 0; i < d->maps && found == CORE_NONE; i++)
+        if (!d->work[i].dropped && d->core.tasks[i].state == TASK_COMMITTED &&
+            attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &run) ==
+                ST_OK &&
+            strcmp((const char *)run.p, path) == 0)
+            found = i;
+    buf_free(&run);
+    return found;
+}
+
+/* A run of ours that is not the winner's any more: its producer runs again, or has done so. */
+static bool is_old_run(const struct driver *d, const char *path)
+{
+    size_t n = strlen(d->place.work_dir), m = strlen(path);
+    return strncmp(path, d->place.work_dir, n) == 0 && path[n] == '/' && m > 4 &&
+           strcmp(path + m - 4, ".run") == 0;
+}
+
+/* A map can be left out as long as no reduce of its step has used it; a reduce always. */
+static bool may_drop(const struct driver *d, const struct work *w)
+{
+    if (d->at != AT_RUN || !work_is_counted(w))
+        return false;
+    for (uint32_t i = d->maps; w->kind == WORK_MAP && i < d->work_count; i++)
+        if (d->core.tasks[i].state == TASK_COMMITTED)
+            return false;
+    return true;
+}
+
+static uint64_t draw_seed(const struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    (void)task_name(d, w, name);
+    return XXH3_64bits_withSeed(name, strlen(name), d->seed);
+}
+
+static struct verdict_context context_of(const struct driver *d, const struct work *w,
+                                         const struct core_action *a, const struct err *e)
+{
+    const struct core_limits *limits = &d->core.limits;
+    bool unit = e->record >= 0;
+    return (struct verdict_context){
+        .attempt = a->attempt,
+        .retry = a->retry,
+        .failures = a->retry > 0 ? a->retry - 1 : 0,
+        .same_failures = a->same_failures,
+        .elapsed_seconds = seconds_of(sys_wall_clock() - w->first_started),
+        .memory_limit = w->memory_limit ? w->memory_limit : d->job.memory_limit,
+        .timeout_seconds = w->timeout_seconds,
+        .task_timeout_seconds = seconds_of(limits->task_timeout),
+        .progress_timeout_seconds = seconds_of(limits->progress_timeout),
+        .heartbeat_timeout_seconds = seconds_of(limits->heartbeat_timeout),
+        .seed = draw_seed(d, w),
+        .budget_left = d->budget.left,
+        .has_culprit = unit && work_is_counted(w),
+        .may_quarantine = aside_may(d) && err_detail_number(e, "put_aside_max", -1) < 0,
+        .may_drop = may_drop(d, w),
+        .is_run = e->file[0] && d->at == AT_RUN && d->place.work_dir && is_old_run(d, e->file),
+    };
+}
+
+/* --- the decision takes effect --- */
+
+static void journal_failure(struct driver *d, uint32_t task, const struct verdict *v,
+                            const char *outcome)
+{
+    char name[TASK_NAME_MAX];
+    struct work *w = &d->work[task];
+    const struct failure *f = w->failure;
+    struct buf assignment = BUF_EMPTY;
+    if (!d->journal)
+        return;
+    if (v && work_is_counted(w))
+        (void)assign_put(d, task, &f->attempt, &assignment, NULL);
+    struct journal_attempt row = {
+        .place = { d->step + 1, d->round, task_name(d, w, name) },
+        .attempt = f->attempt.id.number,
+        .speculative = f->attempt.id.speculative,
+        .worker = f->attempt.worker,
+        .started = f->attempt.started,
+        .ended = sys_wall_clock(),
+        .cpu_ns = f->attempt.cpu_ns,
+        .err = &f->err,
+        .outcome = outcome,
+        .fingerprint = f->fingerprint,
+        .same_failures = d->core.tasks[task].same_failures,
+        .verdict = v ? verdict_name(v->action) : NULL,
+        .rule = v ? v->rule : NULL,
+        .reason = v && v->reason[0] ? v->reason : NULL,
+        .delay_seconds = v ? v->delay_seconds : 0,
+        .assignment = buf_slice(&assignment),
+    };
+    journal_attempt(d->journal, &row);
+    buf_free(&assignment);
+}
+
+static void tell(struct driver *d, const struct work *w, const struct verdict *v)
+{
+    char name[TASK_NAME_MAX], place[FAILED_PLACE_MAX], delay[SIZE_TEXT_MAX], next[128];
+    const struct failure *f = w->failure;
+    const char *unit = w->kind == WORK_REDUCE ? "group" : "record";
+    switch (v->action) {
+    case VERDICT_RETRY:
+        (void)snprintf(next, sizeof next, "trying again in %s",
+                       duration_format(v->delay_seconds, delay));
+        break;
+    case VERDICT_QUARANTINE:
+        (void)snprintf(next, sizeof next, "this %s is put aside, and the task tried again", unit);
+        break;
+    case VERDICT_RECOMPUTE:
+        (void)snprintf(next, sizeof next, "the task that wrote it runs again");
+        break;
+    case VERDICT_DROP_TASK:
+        (void)snprintf(next, sizeof next, "going on without the task");
+        break;
+    default:
+        return; /* the end of the job tells */
+    }
+    report_note(d, "%s.%u failed (%s: %s%s); %s (%s)", task_name(d, w, name),
+                f->attempt.id.number, f->err.type, f->err.message, failed_place(&f->err, place),
+                next, v->rule);
+}
+
+static void give_verdict(struct driver *d, uint32_t task, enum core_verdict kind,
+                         const struct verdict *v, uint32_t producer)
+{
+    double longer = d->work[task].timeout_seconds;
+    driver_deliver(d, &(struct core_event){ .kind = CORE_VERDICT,
+                                            .task = task,
+                                            .verdict = kind,
+                                            .producer = producer,
+                                            .fresh = v->fresh_worker,
+                                            .timeout = (int64_t)(longer * 1e9),
+                                            .delay = (int64_t)(v->delay_seconds * 1e9) });
+}
+
+static void retry(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    struct work *w = &d->work[task];
+    if (v->memory_limit)
+        w->memory_limit = v->memory_limit;
+    if (v->timeout_seconds > 0)
+        w->timeout_seconds = v->timeout_seconds;
+    (void)retry_budget_take(&d->budget);
+    d->totals.retries += work_is_counted(w);
+    give_verdict(d, task, CORE_RETRY, v, CORE_NONE);
+}
+
+static void put_aside(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    struct err e;
+    if (aside_skip(&d->work[task], &e) != ST_OK) {
+        driver_fail(d, &e, 1);
+        return;
+    }
+    d->totals.retries += work_is_counted(&d->work[task]);
+    give_verdict(d, task, CORE_RETRY, v, CORE_NONE);
+}
+
+/* Several reduces may find the same run corrupt: the first has its producer run again, and what the
+ * others read is an old run by then, so that they just try again. */
+static void recompute(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    uint32_t producer = producer_of(d, d->work[task].failure->err.file);
+    give_verdict(d, task, producer == CORE_NONE ? CORE_RETRY : CORE_REDO, v, producer);
+}
+
+static void drop(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    char name[TASK_NAME_MAX];
+    d->work[task].dropped = true;
+    d->dropped++;
+    if (d->journal)
+        journal_event(d->journal, "drop", task_name(d, &d->work[task], name));
+    give_verdict(d, task, CORE_DROP, v, CORE_NONE);
+}
+
+/* Fails or stops the job at once: running attempts are killed. */
+static void end_job(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    char name[TASK_NAME_MAX];
+    const struct failure *f = d->work[task].failure;
+    struct err e = f->err;
+    (void)snprintf(e.message, sizeof e.message, "%s failed (%s): %.*s; %s (%s)",
+                   task_name(d, &d->work[task], name), e.type, ERR_MESSAGE_MAX / 2,
+                   f->err.message, v->reason[0] ? v->reason : "the policy ends the job", v->rule);
+    if (v->action == VERDICT_STOP)
+        driver_stop(d, &e);
+    else
+        driver_fail(d, &e, 1);
+}
+
+static void carry_verdict(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    switch (v->action) {
+    case VERDICT_RETRY:
+        retry(d, task, v);
+        break;
+    case VERDICT_QUARANTINE:
+        put_aside(d, task, v);
+        break;
+    case VERDICT_RECOMPUTE:
+        recompute(d, task, v);
+        break;
+    case VERDICT_DROP_TASK:
+        drop(d, task, v);
+        break;
+    case VERDICT_STOP:
+    case VERDICT_ABORT:
+        end_job(d, task, v);
+        break;
+    case VERDICT_FAIL:
+    case VERDICT_ACTIONS:
+        give_verdict(d, task, CORE_GIVE_UP, v, CORE_NONE);
+        break;
+    }
+}
+
+/* The row goes into the journal now and is committed with this turn, before the next assignment of the
+ * task leaves the driver. */
+static void decided(struct driver *d, uint32_t task, const struct verdict *v)
+{
+    struct work *w = &d->work[task];
+    w->failure->verdict = *v;
+    journal_failure(d, task, v, NULL);
+    if (work_is_counted(w)) {
+        statistics_failure(&d->statistics, &w->failure->err, v,
+                           (double)w->failure->attempt.cpu_ns / 1e9);
+        d->statistics_changed = true;
+    }
+    tell(d, w, v);
+    carry_verdict(d, task, v);
+}
+
+/* --- the policy host --- */
+
+static struct question *take_question(struct driver *d, uint64_t id)
+{
+    for (size_t i = 0; i < d->question_count; i++) {
+        struct question *q = d->questions[i];
+        if (q->id != id)
+            continue;
+        memmove(d->questions + i, d->questions + i + 1,
+                (d->question_count - i - 1) * sizeof(struct question *));
+        d->question_count--;
+        return q;
+    }
+    return NULL;
+}
+
+static enum status keep_question(struct driver *d, struct question *q)
+{
+    if (d->question_count == d->question_capacity) {
+        size_t capacity = d->question_capacity ? 2 * d->question_capacity : 16;
+        struct question **grown = sys_realloc(d->questions, capacity * sizeof(struct question *));
+        if (!grown)
+            return ST_MEMORY;
+        d->questions = grown;
+        d->question_capacity = capacity;
+    }
+    d->questions[d->question_count++] = q;
+    return ST_OK;
+}
+
+/* err as design §5 names it. */
+static enum status encode_err(const struct driver *d, const struct question *q, struct buf *out)
+{
+    char name[TASK_NAME_MAX];
+    struct val_map m = VAL_MAP_EMPTY;
+    const struct err *e = &q->err;
+    const struct running *r = q->in_attempt ? &d->running[q->action.slot]
+                                            : &d->work[q->action.task].failure->attempt;
+    char fingerprint[20];
+    (void)snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, failure_fingerprint(e));
+    val_map_str(&m, "type", e->type);
+    val_map_str(&m, "message", e->message);
+    val_map_str(&m, "traceback", e->traceback[0] ? e->traceback : NULL);
+    val_map_str(&m, "details", e->details);
+    val_map_str(&m, "task", task_name(d, &d->work[q->action.task], name));
+    val_map_int(&m, "attempt", r->id.number);
+    val_map_int(&m, "worker", r->worker);
+    if (e->exit_status >= 0)
+        val_map_int(&m, "exit_status", e->exit_status);
+    if (e->signal)
+        val_map_int(&m, "signal", e->signal);
+    val_map_str(&m, "file", e->file[0] ? e->file : NULL);
+    if (e->offset >= 0)
+        val_map_int(&m, "offset", e->offset);
+    if (e->record >= 0)
+        val_map_int(&m, "record", e->record);
+    val_map_str(&m, "key", e->key[0] ? e->key : NULL);
+    if (e->elapsed_seconds >= 0)
+        val_map_float(&m, "elapsed_seconds", e->elapsed_seconds);
+    if (e->retry_after >= 0)
+        val_map_float(&m, "retry_after", e->retry_after);
+    if (e->memory_peak > 0)
+        val_map_int(&m, "memory_peak", (int64_t)e->memory_peak);
+    val_map_str(&m, "fingerprint", e->record >= 0 ? fingerprint : NULL);
+    val_map_bool(&m, "simulated", e->simulated);
+    return val_map_end(&m, out);
+}
+
+static enum status encode_job(const struct driver *d, struct buf *out)
+{
+    struct val_map job = VAL_MAP_EMPTY;
+    struct buf failures = BUF_EMPTY;
+    enum status st = statistics_put_failures(&d->statistics, &failures);
+    val_map_int(&job, "tasks", (int64_t)d->totals.tasks);
+    val_map_int(&job, "done", (int64_t)d->statistics.committed);
+    if (st == ST_OK)
+        val_map_value(&job, "failures", buf_slice(&failures));
+    enum status ended = val_map_end(&job, out);
+    buf_free(&failures);
+    return st == ST_OK ? ended : st;
+}
+
+/* ctx, likewise. */
+static enum status encode_context(const struct driver *d, const struct question *q, struct buf *out)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    struct buf job = BUF_EMPTY;
+    struct slice limits;
+    const struct verdict_context *c = &q->context;
+    enum status st = encode_job(d, &job);
+    val_map_int(&m, "attempt", c->attempt);
+    val_map_int(&m, "retry", c->retry);
+    val_map_int(&m, "failures", c->failures);
+    val_map_int(&m, "same_failures", c->same_failures);
+    val_map_float(&m, "elapsed_seconds", c->elapsed_seconds);
+    val_map_float(&m, "budget_left", c->budget_left);
+    if (val_get(d->job.profile, "limits", &limits))
+        val_map_value(&m, "limits", limits);
+    val_map_float(&m, "now", (double)sys_wall_clock() / 1e9);
+    if (st == ST_OK)
+        val_map_value(&m, "job", buf_slice(&job));
+    enum status ended = val_map_end(&m, out);
+    buf_free(&job);
+    return st == ST_OK ? ended : st;
+}
+
+static void settle_question(struct driver *d, struct question *q, const struct verdict *v);
+
+static void on_answer(void *driver, uint64_t id, enum status st, struct slice answer,
+                      const struct err *problem);
+
+static void on_loaded(void *driver, enum status st, struct slice profile, const struct err *problem)
+{
+    control_loaded(driver, st, profile, problem);
+}
+
+static enum status open_policy(struct driver *d, struct err *e)
+{
+    struct policy_handlers handlers = { on_answer, on_loaded, d };
+    struct buf config = BUF_EMPTY;
+    if (d->policy)
+        return ST_OK;
+    enum status st = assign_policy(d, d->options->profile, &config, e);
+    if (st == ST_OK)
+        st = policy_open(&d->loop, &handlers, &d->policy, e);
+    if (st == ST_OK)
+        st = policy_config(d->policy, buf_slice(&config), e);
+    buf_free(&config);
+    return st;
+}
+
+enum status decide_open_policy(struct driver *d, struct err *e)
+{
+    return open_policy(d, e);
+}
+
+/* The policy host is asked; when even that fails, the built-in verdict stands. */
+static void ask(struct driver *d, struct question *q)
+{
+    struct buf err = BUF_EMPTY, context = BUF_EMPTY;
+    struct err e;
+    q->id = ++d->next_question;
+    enum status st = open_policy(d, &e);
+    if (st == ST_OK)
+        st = encode_err(d, q, &err);
+    if (st == ST_OK)
+        st = encode_context(d, q, &context);
+    if (st == ST_OK)
+        st = keep_question(d, q);
+    if (st == ST_MEMORY)
+        (void)err_memory(&e, "a question to the policy", err.n);
+    if (st == ST_OK) {
+        policy_ask(d->policy, q->id, q->ask.function, q->ask.for_delay, buf_slice(&err),
+                   buf_slice(&context));
+    } else {
+        struct verdict v;
+        verdict_built_in(&d->job.rules, &q->err, &q->context, e.message, &v);
+        settle_question(d, q, &v);
+    }
+    buf_free(&err);
+    buf_free(&context);
+}
+
+static void on_answer(void *driver, uint64_t id, enum status st, struct slice answer,
+                      const struct err *problem)
+{
+    struct driver *d = driver;
+    struct question *q = take_question(d, id);
+    struct verdict v;
+    if (!q)
+        return;
+    if (st != ST_OK) {
+        report_warning(d, "the policy failed: %s; the built-in verdict stands", problem->message);
+        verdict_built_in(&d->job.rules, &q->err, &q->context, problem->message, &v);
+    } else if (verdict_answer(&d->job.rules, &q->err, &q->context, &q->ask, answer, &v) ==
+               VERDICT_ASK) {
+        ask(d, q);
+        return;
+    }
+    settle_question(d, q, &v);
+}
+
+/* --- records in living attempts --- */
+
+static void answer_worker(struct driver *d, uint32_t slot, uint64_t serial, bool aside)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    struct buf payload = BUF_EMPTY;
+    struct err e;
+    val_map_int(&m, "serial", (int64_t)serial);
+    val_map_bool(&m, "put_aside", aside);
+    enum status st = val_map_end(&m, &payload);
+    if (st == ST_OK)
+        st = pool_send(d->pool, slot, WIRE_ANSWER, buf_slice(&payload), &e);
+    if (st != ST_OK)
+        pool_kill(d->pool, slot); /* it waits for an answer that will not come */
+    buf_free(&payload);
+}
+
+/* Another verdict than to put the record aside is that of the failure which ends the attempt. */
+static void record_decided(struct driver *d, const struct question *q, const struct verdict *v)
+{
+    uint32_t slot = q->action.slot;
+    const struct core_slot *s = &d->core.slots[slot];
+    if (s->task == CORE_NONE || s->serial != q->action.serial)
+        return; /* the attempt has ended meanwhile */
+    bool aside = v->action == VERDICT_QUARANTINE;
+    if (!aside && failed_remember(d, slot, &q->err)) {
+        struct failure *f = d->work[s->task].failure;
+        f->verdict = *v;
+        f->decided = f->fingerprint != 0;
+    }
+    answer_worker(d, slot, s->serial, aside);
+}
+
+static void settle_question(struct driver *d, struct question *q, const struct verdict *v)
+{
+    if (!d->ending && q->in_attempt)
+        record_decided(d, q, v);
+    else if (!d->ending)
+        decided(d, q->action.task, v);
+    sys_free(q);
+}
+
+static void decide(struct driver *d, const struct core_action *a, const struct err *e,
+                   bool in_attempt)
+{
+    const struct work *w = &d->work[a->task];
+    struct verdict v;
+    struct question *q = sys_calloc(1, sizeof *q);
+    if (!q) {
+        struct err failure;
+        (void)err_memory(&failure, "a decision", sizeof *q);
+        driver_fail(d, &failure, 1);
+        return;
+    }
+    q->action = *a;
+    q->in_attempt = in_attempt;
+    q->err = *e;
+    q->context = context_of(d, w, a, e);
+    if (verdict_begin(&d->job.rules, &q->err, &q->context, &q->ask, &v) == VERDICT_ASK)
+        ask(d, q);
+    else
+        settle_question(d, q, &v);
+}
+
+void decide_record(struct driver *d, uint32_t slot, struct slice payload)
+{
+    const struct core_slot *s = &d->core.slots[slot];
+    struct slice error;
+    struct err e;
+    if (s->task == CORE_NONE || val_get_int(payload, "serial", -1) != (int64_t)s->serial ||
+        !val_get(payload, "error", &error)) {
+        pool_kill(d->pool, slot);
+        return;
+    }
+    const struct core_task *t = &d->core.tasks[s->task];
+    failed_by_word(d, slot, error, &e);
+    bool same = t->fingerprint != 0 && t->fingerprint == failure_fingerprint(&e);
+    struct core_action a = { .kind = ACT_ASK_POLICY,
+                             .slot = slot,
+                             .task = s->task,
+                             .serial = s->serial,
+                             .attempt = d->running[slot].id.number,
+                             .retry = t->failures + 1,
+                             .same_failures = same ? t->same_failures + 1 : 1 };
+    decide(d, &a, &e, true);
+}
+
+/* --- ends of attempts --- */
+
+void decide_failure(struct driver *d, const struct core_action *a)
+{
+    struct work *w = &d->work[a->task];
+    struct failure *f = w->failure;
+    finish_attempt_files(d, w, f->attempt.id);
+    if (d->ending) {
+        journal_failure(d, a->task, NULL, "ended");
+        return;
+    }
+    d->totals.failures += work_is_counted(w);
+    if (f->decided) {
+        struct verdict v = f->verdict;
+        f->decided = false;
+        decided(d, a->task, &v);
+        return;
+    }
+    decide(d, a, &f->err, false);
+}
+
+void decide_backup(struct driver *d, const struct core_action *a)
+{
+    struct work *w = &d->work[a->task];
+    char name[TASK_NAME_MAX];
+    const struct failure *f = w->failure;
+    finish_attempt_files(d, w, f->attempt.id);
+    journal_failure(d, a->task, NULL, d->ending ? "ended" : NULL);
+    if (d->ending)
+        return;
+    d->totals.failures++;
+    statistics_backup_failure(&d->statistics, &f->err, (double)f->attempt.cpu_ns / 1e9);
+    d->statistics_changed = true;
+    report_note(d, "%s.%u%s failed (%s: %s); another attempt of the task still runs",
+                task_name(d, w, name), f->attempt.id.number, f->attempt.id.speculative ? "s" : "",
+                f->err.type, f->err.message);
+}
+
+void decide_lost(struct driver *d, const struct core_action *a)
+{
+    struct work *w = &d->work[a->task];
+    char name[TASK_NAME_MAX];
+    const struct running *r = &d->running[a->slot];
+    finish_attempt_files(d, w, r->id);
+    statistics_lost(&d->statistics, r->id.speculative, (double)r->cpu_ns / 1e9);
+    d->statistics_changed = true;
+    if (!d->journal)
+        return;
+    struct journal_attempt row = {
+        .place = { d->step + 1, d->round, task_name(d, w, name) },
+        .attempt = r->id.number,
+        .speculative = r->id.speculative,
+        .worker = r->worker,
+        .started = r->started,
+        .ended = sys_wall_clock(),
+        .cpu_ns = r->cpu_ns,
+        .outcome = "lost",
+    };
+    journal_attempt(d->journal, &row);
+}
+
+void decide_free(struct driver *d)
+{
+    for (size_t i = 0; i < d->question_count; i++)
+        sys_free(d->questions[i]);
+    sys_free(d->questions);
+    d->questions = NULL;
+    d->question_count = d->question_capacity = 0;
+}
