@@ -5,8 +5,7 @@
 #ifndef LMR_CLI_CLI_H
 #define LMR_CLI_CLI_H
 
-/* Exit codes (design: "Command line"). */
-enum { EXIT_COMPLETE = 0, EXIT_FAILED = 1, EXIT_WRONG_USAGE = 2 };
+#include "schedule/job.h" /* exit codes */
 
 /* Carries out the command that argv names; returns the exit code. Messages go to standard error. */
 int cli_main(int argc, char **argv);

@@ -71,7 +71,7 @@ static void print_summary(struct view *view, int code)
         return;
     text_printf(&t, "lmr: %s: %s\n", view->job_id, outcome_name(code));
     text_add_bytes(&t, (const char *)view->summary.buf.p, view->summary.buf.n);
-    if (code == EXIT_COMPLETE)
+    if (exit_has_result(code))
         summary_result(&t, view->request->run.output_dir);
     (void)text_print(&t, STDERR_FILENO);
 }
@@ -89,7 +89,7 @@ static int print_json(struct view *view, int code, const struct err *e)
 
 static void print_error(struct view *view, int code, const struct err *e)
 {
-    if (code == EXIT_COMPLETE)
+    if (exit_has_result(code))
         return;
     if (e->message[0])
         log_err(e);

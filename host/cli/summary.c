@@ -15,6 +15,8 @@ const char *outcome_name(int exit_code)
         int code;
         const char *name;
     } outcomes[] = { { EXIT_COMPLETE, "complete" }, { EXIT_WRONG_USAGE, "not started" },
+                     { EXIT_QUARANTINED, "complete, but records were put aside" },
+                     { EXIT_PARTIAL, "partial" }, { EXIT_STOPPED, "stopped" },
                      { 129, "hung up" }, { 130, "interrupted" },
                      { 143, "terminated" } };
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
@@ -187,7 +189,7 @@ void summary_json_end(struct text *t, int exit_code, const struct err *e)
 {
     json_integer(t, "exit_code", exit_code);
     json_string(t, "outcome", outcome_name(exit_code));
-    if (exit_code != EXIT_COMPLETE)
+    if (!exit_has_result(exit_code))
         json_error(t, e);
     json_close(t, '}');
     text_add(t, "\n");

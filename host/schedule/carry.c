@@ -90,6 +90,7 @@ static void count_commit(struct driver *d, const struct core_action *a)
     const struct running *r = &d->running[a->slot];
     if (!work_is_counted(w))
         return;
+    d->totals.committed++;
     retry_budget_success(&d->budget);
     statistics_commit(&d->statistics, r->id.speculative, d->core.tasks[a->task].failures > 0,
                       (double)r->cpu_ns / 1e9);
@@ -183,7 +184,7 @@ static void fail_job(struct driver *d, const struct core_action *a)
     struct err e = w->failure->err;
     char name[TASK_NAME_MAX];
     if (d->at == AT_DESCRIBE) {
-        driver_fail(d, &e, e.status == ST_CRASH && e.os_error ? 1 : EXIT_USAGE);
+        driver_fail(d, &e, e.status == ST_CRASH && e.os_error ? 1 : EXIT_WRONG_USAGE);
         return;
     }
     uint32_t failures = d->core.tasks[a->task].failures;

@@ -6,7 +6,6 @@
 #include "base/size.h"
 #include "base/sys.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <xxhash.h>
 
@@ -68,7 +67,7 @@ static struct verdict_context context_of(const struct driver *d, const struct wo
     return (struct verdict_context){
         .attempt = a->attempt,
         .retry = a->retry,
-        .failures = a->retry > 0 ? a->retry - 1 : 0,
+        .failures = a->failures,
         .same_failures = a->same_failures,
         .elapsed_seconds = seconds_of(sys_wall_clock() - w->first_started),
         .memory_limit = w->memory_limit ? w->memory_limit : d->job.memory_limit,
@@ -288,95 +287,55 @@ static enum status keep_question(struct driver *d, struct question *q)
     return ST_OK;
 }
 
-/* err as design §5 names it. */
+/* What the function is given (design §5). */
 static enum status encode_err(const struct driver *d, const struct question *q, struct buf *out)
 {
     char name[TASK_NAME_MAX];
-    struct val_map m = VAL_MAP_EMPTY;
-    const struct err *e = &q->err;
-    const struct running *r = q->in_attempt ? &d->running[q->action.slot]
-                                            : &d->work[q->action.task].failure->attempt;
-    char fingerprint[20];
-    (void)snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, failure_fingerprint(e));
-    val_map_str(&m, "type", e->type);
-    val_map_str(&m, "message", e->message);
-    val_map_str(&m, "traceback", e->traceback[0] ? e->traceback : NULL);
-    val_map_str(&m, "details", e->details);
-    val_map_str(&m, "task", task_name(d, &d->work[q->action.task], name));
-    val_map_int(&m, "attempt", r->id.number);
-    val_map_int(&m, "worker", r->worker);
-    if (e->exit_status >= 0)
-        val_map_int(&m, "exit_status", e->exit_status);
-    if (e->signal)
-        val_map_int(&m, "signal", e->signal);
-    val_map_str(&m, "file", e->file[0] ? e->file : NULL);
-    if (e->offset >= 0)
-        val_map_int(&m, "offset", e->offset);
-    if (e->record >= 0)
-        val_map_int(&m, "record", e->record);
-    val_map_str(&m, "key", e->key[0] ? e->key : NULL);
-    if (e->elapsed_seconds >= 0)
-        val_map_float(&m, "elapsed_seconds", e->elapsed_seconds);
-    if (e->retry_after >= 0)
-        val_map_float(&m, "retry_after", e->retry_after);
-    if (e->memory_peak > 0)
-        val_map_int(&m, "memory_peak", (int64_t)e->memory_peak);
-    val_map_str(&m, "fingerprint", e->record >= 0 ? fingerprint : NULL);
-    val_map_bool(&m, "simulated", e->simulated);
-    return val_map_end(&m, out);
+    const struct work *w = &d->work[q->action.task];
+    const struct running *r = q->in_attempt ? &d->running[q->action.slot] : &w->failure->attempt;
+    const struct policy_failure failure = { .err = &q->err,
+                                            .task = task_name(d, w, name),
+                                            .attempt = r->id.number,
+                                            .worker = r->worker,
+                                            .fingerprint = failure_fingerprint(&q->err) };
+    return policy_put_err(&failure, out);
 }
 
-static enum status encode_job(const struct driver *d, struct buf *out)
-{
-    struct val_map job = VAL_MAP_EMPTY;
-    struct buf failures = BUF_EMPTY;
-    enum status st = statistics_put_failures(&d->statistics, &failures);
-    val_map_int(&job, "tasks", (int64_t)d->totals.tasks);
-    val_map_int(&job, "done", (int64_t)d->statistics.committed);
-    if (st == ST_OK)
-        val_map_value(&job, "failures", buf_slice(&failures));
-    enum status ended = val_map_end(&job, out);
-    buf_free(&failures);
-    return st == ST_OK ? ended : st;
-}
-
-/* ctx, likewise. */
 static enum status encode_context(const struct driver *d, const struct question *q, struct buf *out)
 {
-    struct val_map m = VAL_MAP_EMPTY;
-    struct buf job = BUF_EMPTY;
-    struct slice limits;
+    struct slice limits = slice_of(NULL, 0);
+    struct buf failures = BUF_EMPTY;
     const struct verdict_context *c = &q->context;
-    enum status st = encode_job(d, &job);
-    val_map_int(&m, "attempt", c->attempt);
-    val_map_int(&m, "retry", c->retry);
-    val_map_int(&m, "failures", c->failures);
-    val_map_int(&m, "same_failures", c->same_failures);
-    val_map_float(&m, "elapsed_seconds", c->elapsed_seconds);
-    val_map_float(&m, "budget_left", c->budget_left);
-    if (val_get(d->job.profile, "limits", &limits))
-        val_map_value(&m, "limits", limits);
-    val_map_float(&m, "now", (double)sys_wall_clock() / 1e9);
+    enum status st = statistics_put_failures(&d->statistics, &failures);
+    (void)val_get(d->job.profile, "limits", &limits);
+    const struct policy_context context = {
+        .attempt = c->attempt,
+        .retry = c->retry,
+        .failures = c->failures,
+        .same_failures = c->same_failures,
+        .elapsed_seconds = c->elapsed_seconds,
+        .budget_left = c->budget_left,
+        .now = (double)sys_wall_clock() / 1e9,
+        .limits = limits,
+        .tasks = d->totals.tasks,
+        .done = d->totals.committed,
+        .job_failures = buf_slice(&failures),
+    };
     if (st == ST_OK)
-        val_map_value(&m, "job", buf_slice(&job));
-    enum status ended = val_map_end(&m, out);
-    buf_free(&job);
-    return st == ST_OK ? ended : st;
+        st = policy_put_context(&context, out);
+    buf_free(&failures);
+    return st;
 }
 
 static void settle_question(struct driver *d, struct question *q, const struct verdict *v);
+static void evaluate(struct driver *d, struct question *q);
 
 static void on_answer(void *driver, uint64_t id, enum status st, struct slice answer,
                       const struct err *problem);
 
-static void on_loaded(void *driver, enum status st, struct slice profile, const struct err *problem)
+enum status decide_open_policy(struct driver *d, struct err *e)
 {
-    control_loaded(driver, st, profile, problem);
-}
-
-static enum status open_policy(struct driver *d, struct err *e)
-{
-    struct policy_handlers handlers = { on_answer, on_loaded, d };
+    const struct policy_handlers handlers = { on_answer, change_loaded, d };
     struct buf config = BUF_EMPTY;
     if (d->policy)
         return ST_OK;
@@ -384,41 +343,50 @@ static enum status open_policy(struct driver *d, struct err *e)
     if (st == ST_OK)
         st = policy_open(&d->loop, &handlers, &d->policy, e);
     if (st == ST_OK)
-        st = policy_config(d->policy, buf_slice(&config), e);
+        st = policy_config(d->policy, buf_slice(&config), d->job.profile, e);
     buf_free(&config);
     return st;
 }
 
-enum status decide_open_policy(struct driver *d, struct err *e)
+static enum status put_question(struct driver *d, struct question *q, struct err *e)
 {
-    return open_policy(d, e);
+    struct buf err = BUF_EMPTY, context = BUF_EMPTY;
+    q->id = ++d->next_question;
+    enum status st = decide_open_policy(d, e);
+    if (st != ST_OK)
+        return st;
+    st = encode_err(d, q, &err);
+    if (st == ST_OK)
+        st = encode_context(d, q, &context);
+    if (st == ST_OK)
+        st = keep_question(d, q);
+    if (st != ST_OK) {
+        st = err_memory(e, "a question to the policy", err.n);
+    } else {
+        st = policy_ask(d->policy, q->id, q->ask.function, q->ask.for_delay, buf_slice(&err),
+                        buf_slice(&context), e);
+        if (st != ST_OK)
+            (void)take_question(d, q->id);
+    }
+    buf_free(&err);
+    buf_free(&context);
+    return st;
+}
+
+static void stand_by_built_in(struct driver *d, struct question *q, const struct err *problem)
+{
+    struct verdict v;
+    report_warning(d, "the policy failed: %s; the built-in verdict stands", problem->message);
+    verdict_built_in(&d->job.rules, &q->err, &q->context, problem->message, &v);
+    settle_question(d, q, &v);
 }
 
 /* The policy host is asked; when even that fails, the built-in verdict stands. */
 static void ask(struct driver *d, struct question *q)
 {
-    struct buf err = BUF_EMPTY, context = BUF_EMPTY;
     struct err e;
-    q->id = ++d->next_question;
-    enum status st = open_policy(d, &e);
-    if (st == ST_OK)
-        st = encode_err(d, q, &err);
-    if (st == ST_OK)
-        st = encode_context(d, q, &context);
-    if (st == ST_OK)
-        st = keep_question(d, q);
-    if (st == ST_MEMORY)
-        (void)err_memory(&e, "a question to the policy", err.n);
-    if (st == ST_OK) {
-        policy_ask(d->policy, q->id, q->ask.function, q->ask.for_delay, buf_slice(&err),
-                   buf_slice(&context));
-    } else {
-        struct verdict v;
-        verdict_built_in(&d->job.rules, &q->err, &q->context, e.message, &v);
-        settle_question(d, q, &v);
-    }
-    buf_free(&err);
-    buf_free(&context);
+    if (put_question(d, q, &e) != ST_OK)
+        stand_by_built_in(d, q, &e);
 }
 
 static void on_answer(void *driver, uint64_t id, enum status st, struct slice answer,
@@ -429,15 +397,15 @@ static void on_answer(void *driver, uint64_t id, enum status st, struct slice an
     struct verdict v;
     if (!q)
         return;
-    if (st != ST_OK) {
-        report_warning(d, "the policy failed: %s; the built-in verdict stands", problem->message);
-        verdict_built_in(&d->job.rules, &q->err, &q->context, problem->message, &v);
-    } else if (verdict_answer(&d->job.rules, &q->err, &q->context, &q->ask, answer, &v) ==
-               VERDICT_ASK) {
+    if (st == ST_INTERRUPTED)
+        evaluate(d, q); /* by the new rules */
+    else if (st != ST_OK)
+        stand_by_built_in(d, q, problem);
+    else if (verdict_answer(&d->job.rules, &q->err, &q->context, &q->ask, answer, &v) ==
+             VERDICT_ASK)
         ask(d, q);
-        return;
-    }
-    settle_question(d, q, &v);
+    else
+        settle_question(d, q, &v);
 }
 
 /* --- records in living attempts --- */
@@ -482,11 +450,19 @@ static void settle_question(struct driver *d, struct question *q, const struct v
     sys_free(q);
 }
 
+static void evaluate(struct driver *d, struct question *q)
+{
+    struct verdict v;
+    if (verdict_begin(&d->job.rules, &q->err, &q->context, &q->ask, &v) == VERDICT_ASK)
+        ask(d, q);
+    else
+        settle_question(d, q, &v);
+}
+
 static void decide(struct driver *d, const struct core_action *a, const struct err *e,
                    bool in_attempt)
 {
     const struct work *w = &d->work[a->task];
-    struct verdict v;
     struct question *q = sys_calloc(1, sizeof *q);
     if (!q) {
         struct err failure;
@@ -498,10 +474,7 @@ static void decide(struct driver *d, const struct core_action *a, const struct e
     q->in_attempt = in_attempt;
     q->err = *e;
     q->context = context_of(d, w, a, e);
-    if (verdict_begin(&d->job.rules, &q->err, &q->context, &q->ask, &v) == VERDICT_ASK)
-        ask(d, q);
-    else
-        settle_question(d, q, &v);
+    evaluate(d, q);
 }
 
 void decide_record(struct driver *d, uint32_t slot, struct slice payload)
@@ -523,6 +496,7 @@ void decide_record(struct driver *d, uint32_t slot, struct slice payload)
                              .serial = s->serial,
                              .attempt = d->running[slot].id.number,
                              .retry = t->failures + 1,
+                             .failures = t->failures,
                              .same_failures = same ? t->same_failures + 1 : 1 };
     decide(d, &a, &e, true);
 }

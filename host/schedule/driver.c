@@ -124,7 +124,7 @@ static void on_prepare(uv_prepare_t *prepare)
         d->polling = true;
         (void)uv_timer_start(&d->poll_timer, on_poll, POLL_MS, POLL_MS);
     }
-    if (d->ending && pool_live(d->pool) == 0 && policy_live(d->policy) == 0)
+    if (d->ending && pool_live(d->pool) == 0)
         uv_stop(&d->loop);
 }
 
@@ -236,9 +236,8 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     d->ending = true;
     d->ending_since = sys_now();
     d->failure = *e;
-    d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_USAGE : 1;
+    d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_WRONG_USAGE : 1;
     d->core.over = true;
-    policy_dismiss(d->policy);
     driver_deliver(d, &(struct core_event){ .kind = CORE_STOP });
 }
 
@@ -255,7 +254,6 @@ void driver_end(struct driver *d, int code)
     d->ending_since = sys_now();
     d->exit_code = code;
     pool_dismiss(d->pool);
-    policy_dismiss(d->policy);
 }
 
 /* --- open, run, close --- */
@@ -328,7 +326,6 @@ static void driver_free(struct driver *d)
     decide_free(d);
     core_close(&d->core);
     pool_close(d->pool);
-    policy_close(d->policy);
     sys_free(d->running);
     description_free(&d->job);
     place_free(&d->place);
@@ -380,7 +377,9 @@ int job_run(const struct run_options *options, const struct job_observer *observ
         return 1;
     steps_start(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
-    CHECK(d->ending && pool_live(d->pool) == 0 && policy_live(d->policy) == 0);
+    CHECK(d->ending && pool_live(d->pool) == 0);
+    control_close(d->control);
+    policy_close(d->policy);
     finish_cleanup(d);
     finish_summary(d);
     int code = d->exit_code;

@@ -4,6 +4,7 @@
  *   carry.c    actions carried out
  *   failed.c   what the ends of attempts mean: a struct err with all that is known
  *   decide.c   verdicts: asked for, journalled, carried out
+ *   change.c   another profile for the running job
  *   aside.c    records put aside: what attempts are told, what they bring, how many may be
  *   steps.c    what comes next: prepare, run, stop test, publish
  *   plan.c     inputs, splits, reducers, space
@@ -21,6 +22,7 @@
 #include "recover/journal.h"
 #include "recover/statistics.h"
 #include "recover/verdict.h"
+#include "schedule/control.h"
 #include "schedule/core.h"
 #include "schedule/counters.h"
 #include "schedule/description.h"
@@ -130,9 +132,6 @@ enum driver_at {
 enum { STOP_SIGNALS = 3 };
 extern const int driver_stop_signals[STOP_SIGNALS];
 
-/* Exit codes (design §8) that are not 0 or those of signals. */
-enum { EXIT_USAGE = 2, EXIT_QUARANTINED = 3, EXIT_PARTIAL = 4, EXIT_STOPPED = 75 };
-
 enum { FAN_IN = 64 }; /* sorted segments a reduce opens at a time */
 
 struct driver {
@@ -186,6 +185,9 @@ struct driver {
     /* recovery */
     struct running *running;     /* by slot */
     struct policy *policy;       /* NULL: not needed yet */
+    struct control *control;     /* NULL: nobody is listened to */
+    struct control_reply *change; /* who waits for another profile to be loaded, or NULL */
+    struct buf change_name;      /* of that profile, NUL-terminated */
     struct question **questions; /* in the order they were asked */
     size_t question_count, question_capacity;
     uint64_t next_question;
@@ -254,9 +256,16 @@ void decide_backup(struct driver *d, const struct core_action *action);
 void decide_lost(struct driver *d, const struct core_action *action);
 /* A worker asks what becomes of a record. */
 void decide_record(struct driver *d, uint32_t slot, struct slice payload);
-/* Starts the policy host unless it is there. */
+/* Makes the policy host ready to be asked, unless it is. */
 enum status decide_open_policy(struct driver *d, struct err *e);
 void decide_free(struct driver *d);
+
+/* change.c */
+/* Listens for `lmr profile use`. */
+enum status change_open(struct driver *d, struct err *e);
+/* policy_handlers.loaded */
+void change_loaded(void *driver, enum status st, const struct policy_loaded *loaded,
+                   const struct err *problem);
 
 /* aside.c */
 enum status aside_put(const struct driver *d, const struct work *w, struct attempt_id id,

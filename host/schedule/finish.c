@@ -359,7 +359,7 @@ void finish_cleanup(struct driver *d)
 
 void finish_summary(struct driver *d)
 {
-    struct buf counters = BUF_EMPTY;
+    struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY;
     struct job_summary summary = { .job_id = d->place.job_id,
                                    .output_dir = d->place.output_dir ? d->options->output_dir
                                                                      : "" };
@@ -372,6 +372,12 @@ void finish_summary(struct driver *d)
     summary.peak_memory = own > workers ? own : workers;
     if (d->counters.count > 0 && counters_put(&d->counters, &counters) == ST_OK)
         summary.counters = buf_slice(&counters);
+    if (statistics_put(&d->statistics, &statistics) == ST_OK)
+        summary.statistics = buf_slice(&statistics);
+    summary.quarantined = d->quarantined;
+    summary.quarantine_dir = d->place.quarantine_dir;
+    summary.dropped = d->dropped;
     d->observer->summary(d->observer->context, &summary);
     buf_free(&counters);
+    buf_free(&statistics);
 }

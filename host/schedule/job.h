@@ -9,6 +9,22 @@
 
 #include "base/bytes.h"
 
+/* Exit codes (design: "Command line"); a stop by a signal is 128 + its number. */
+enum {
+    EXIT_COMPLETE = 0,
+    EXIT_FAILED = 1,
+    EXIT_WRONG_USAGE = 2,
+    EXIT_QUARANTINED = 3, /* complete, but records were put aside */
+    EXIT_PARTIAL = 4,     /* tasks were dropped */
+    EXIT_STOPPED = 75     /* by a policy; can be resumed */
+};
+
+/* True for the codes of a job whose result was published. */
+static inline bool exit_has_result(int code)
+{
+    return code == EXIT_COMPLETE || code == EXIT_QUARANTINED || code == EXIT_PARTIAL;
+}
+
 struct run_options {
     const char *job_path;               /* NULL: one-liner */
     const char *map_code, *reduce_code; /* one-liner (-m, -r); reduce_code may be NULL */
@@ -47,7 +63,7 @@ struct job_snapshot {
     uint64_t records_in, bytes_in;               /* committed and running map attempts */
     uint64_t records_out, bytes_out;             /* of parts */
     uint64_t pairs, run_bytes, spills;           /* map side */
-    uint64_t tasks, attempts, failures, retries; /* so far */
+    uint64_t tasks, committed, attempts, failures, retries; /* so far; tasks: planned */
     uint64_t map_tasks, reduce_tasks; /* of `tasks`; the rest prepare, sample and format */
     uint64_t workers;
     int64_t started;    /* sys_now() */
@@ -77,6 +93,9 @@ struct job_summary {
     double wall_seconds, cpu_seconds; /* driver and workers */
     uint64_t peak_memory;             /* greatest of any one process, bytes */
     struct slice counters;            /* encoded map { group = { name = n } }; empty when none */
+    struct slice statistics;          /* encoded (recover/statistics.h) */
+    uint64_t quarantined, dropped;    /* records and groups put aside; tasks the result lacks */
+    const char *quarantine_dir;       /* where they are */
     const char *resume_command;       /* or NULL */
 };
 
