@@ -280,7 +280,7 @@ static void ask_policy(struct driver *d, const struct core_action *a)
     }
     driver_deliver(d, &(struct core_event){ .kind = CORE_VERDICT,
                                             .task = a->task,
-                                            .retry = retry,
+                                            .verdict = retry ? CORE_RETRY : CORE_GIVE_UP,
                                             .delay = (int64_t)(verdict.delay_seconds * 1e9) });
 }
 
@@ -352,6 +352,10 @@ static void act(struct driver *d, const struct core_action *a)
         broken(d);
         break;
     case ACT_COMMIT: /* the journal has it */
+    case ACT_LOST:   /* no backups are started, and nothing is redone yet */
+    case ACT_BACKUP_FAILED:
+    case ACT_REDO:
+    case ACT_REST:
     case ACT_KINDS:
         break;
     }
