@@ -366,13 +366,14 @@ static void on_succeeded(struct core *c, uint32_t slot, int64_t now)
     task_done(c, won.task);
 }
 
-/* A system that is short of processes may have one to give later. */
+/* A system that is short of processes may have one to give later, and until then to no slot. */
 static void on_spawn_failed(struct core *c, uint32_t slot, int64_t now)
 {
     CHECK(c->slots[slot].state == SLOT_STARTING || c->slots[slot].state == SLOT_DYING);
     core_slot_set(&c->slots[slot], SLOT_EMPTY, now);
-    if (c->slots[slot].rest_until < now + SPAWN_REST)
-        c->slots[slot].rest_until = now + SPAWN_REST;
+    for (uint32_t i = 0; i < c->slot_count; i++)
+        if (c->slots[i].state == SLOT_EMPTY && c->slots[i].rest_until < now + SPAWN_REST)
+            c->slots[i].rest_until = now + SPAWN_REST;
 }
 
 /* A death that a known record is to blame for is not the slot's. */

@@ -106,7 +106,7 @@ enum core_event_kind {
     CORE_WORKER_UP,    /* slot: its worker said hello */
     CORE_WORKER_DOWN,  /* slot: its process has ended and all it sent was delivered; fingerprint of
                           the failure when it was busy */
-    CORE_SPAWN_FAILED, /* slot: tried again later */
+    CORE_SPAWN_FAILED, /* slot: every empty slot rests for 2 s */
     CORE_SUCCEEDED,    /* slot: its attempt (core_slot.serial) has sent its result */
     CORE_ERRED,        /* slot, fingerprint */
     CORE_VERDICT,      /* task, verdict, and what it needs: delay, fresh, producer */

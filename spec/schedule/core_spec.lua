@@ -354,8 +354,6 @@ describe("a schedule", function()
          begin
          > spawn 0
          spawn_failed 0
-         > spawn 1
-         spawn_failed 1
          > broken
       ]]
    end)

@@ -578,7 +578,9 @@ static void note_event(struct model *m, const struct core_event *event)
         note_end(m, s, event);
     if (event->kind == CORE_SPAWN_FAILED) {
         s->has_worker = false;
-        s->rest_until = m->now + 2 * second;
+        for (uint32_t i = 0; i < m->slot_count; i++)
+            if (!m->slots[i].has_worker && m->slots[i].rest_until < m->now + 2 * second)
+                m->slots[i].rest_until = m->now + 2 * second;
     }
     if (event->kind == CORE_WORKER_UP)
         s->is_up = true;
