@@ -1,4 +1,4 @@
-#include "schedule/core.h"
+#include "schedule/core_internal.h"
 
 #include "base/sys.h"
 
@@ -12,7 +12,9 @@ static const struct {
     { TASK_RUNNING, MOVE_SUCCEED, TASK_COMMITTED }, { TASK_RUNNING, MOVE_ERR, TASK_ASKING },
     { TASK_RUNNING, MOVE_EXPIRE, TASK_ENDING },     { TASK_ENDING, MOVE_SUCCEED, TASK_COMMITTED },
     { TASK_ENDING, MOVE_ERR, TASK_ASKING },         { TASK_ASKING, MOVE_RETRY, TASK_BACKOFF },
-    { TASK_ASKING, MOVE_GIVE_UP, TASK_FAILED },     { TASK_BACKOFF, MOVE_DUE, TASK_READY },
+    { TASK_ASKING, MOVE_GIVE_UP, TASK_FAILED },     { TASK_ASKING, MOVE_DROP, TASK_DROPPED },
+    { TASK_ASKING, MOVE_HOLD, TASK_HELD },          { TASK_HELD, MOVE_RELEASE, TASK_READY },
+    { TASK_BACKOFF, MOVE_DUE, TASK_READY },         { TASK_COMMITTED, MOVE_REDO, TASK_READY },
 };
 
 enum core_state core_transition(enum core_state state, enum core_move move)
@@ -45,9 +47,9 @@ const char *core_move_name(enum core_move move)
 
 /* --- arrays --- */
 
-/* Each slot can give a kill and a spawn or an assignment in one event; a few more close a stage or
- * the job. */
-enum { ACTIONS_A_SLOT = 3, ACTIONS_MORE = 8 };
+/* Each slot can give two actions in one event (it is killed, or starts to rest, or gets a worker or
+ * an attempt); those of a task, of the stages and of the job come on top. */
+enum { ACTIONS_A_SLOT = 3, ACTIONS_MORE = 8 + CORE_STAGES_MAX };
 
 enum status core_open(struct core *c, uint32_t slots, const struct core_limits *limits,
                       struct err *e)
@@ -56,16 +58,30 @@ enum status core_open(struct core *c, uint32_t slots, const struct core_limits *
     c->action_capacity = slots * ACTIONS_A_SLOT + ACTIONS_MORE;
     c->slots = sys_calloc(slots, sizeof *c->slots);
     c->actions = sys_calloc(c->action_capacity, sizeof *c->actions);
-    if (c->slots && c->actions)
-        return ST_OK;
-    core_close(c);
-    return err_memory(e, "the scheduler", slots * sizeof *c->slots);
+    if (!c->slots || !c->actions) {
+        core_close(c);
+        return err_memory(e, "the scheduler", slots * sizeof *c->slots);
+    }
+    for (uint32_t i = 0; i < slots; i++)
+        core_slot_set(&c->slots[i], SLOT_EMPTY, 0);
+    return ST_OK;
+}
+
+static void free_tasks(struct core *c)
+{
+    sys_free(c->tasks);
+    sys_free(c->ready.tasks);
+    sys_free(c->fresh_ready.tasks);
+    sys_free(c->durations);
+    c->tasks = NULL;
+    c->ready.tasks = c->fresh_ready.tasks = NULL;
+    c->durations = NULL;
+    c->task_capacity = 0;
 }
 
 void core_close(struct core *c)
 {
-    sys_free(c->tasks);
-    sys_free(c->ready);
+    free_tasks(c);
     sys_free(c->slots);
     sys_free(c->actions);
     *c = (struct core){ .over = true };
@@ -75,12 +91,12 @@ static enum status grow_tasks(struct core *c, uint32_t count, struct err *e)
 {
     if (count <= c->task_capacity)
         return ST_OK;
-    sys_free(c->tasks);
-    sys_free(c->ready);
-    c->task_capacity = 0;
+    free_tasks(c);
     c->tasks = sys_calloc(count, sizeof *c->tasks);
-    c->ready = sys_calloc(count, sizeof *c->ready);
-    if (!c->tasks || !c->ready)
+    c->ready.tasks = sys_calloc(count, sizeof *c->ready.tasks);
+    c->fresh_ready.tasks = sys_calloc(count, sizeof *c->fresh_ready.tasks);
+    c->durations = sys_calloc(count, sizeof *c->durations);
+    if (!c->tasks || !c->ready.tasks || !c->fresh_ready.tasks || !c->durations)
         return err_memory(e, "the task table", count * sizeof *c->tasks);
     c->task_capacity = count;
     return ST_OK;
@@ -88,7 +104,7 @@ static enum status grow_tasks(struct core *c, uint32_t count, struct err *e)
 
 enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stages, struct err *e)
 {
-    CHECK(c->over);
+    CHECK(c->over && stages <= CORE_STAGES_MAX);
     uint32_t count = 0;
     for (uint32_t s = 0; s < stages; s++) {
         CHECK(stage_sizes[s] < CORE_NONE - count);
@@ -100,11 +116,17 @@ enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stag
     uint32_t task = 0;
     for (uint32_t s = 0; s < stages; s++)
         for (uint32_t i = 0; i < stage_sizes[s]; i++)
-            c->tasks[task++] =
-                (struct core_task){ .state = TASK_BLOCKED, .stage = s, .slot = CORE_NONE };
+            c->tasks[task++] = (struct core_task){ .state = TASK_BLOCKED,
+                                                   .stage = s,
+                                                   .slot = CORE_NONE,
+                                                   .backup = CORE_NONE,
+                                                   .producer = CORE_NONE };
     c->task_count = count;
     c->stage_count = stages;
-    c->stage = c->stage_open = c->ready_head = c->ready_count = c->live = c->waiting = 0;
+    c->stage = c->stage_tasks = c->stage_open = 0;
+    c->ready.head = c->ready.count = c->fresh_ready.head = c->fresh_ready.count = 0;
+    c->next_queued = 1;
+    c->live = c->waiting = c->held = c->duration_count = c->median_of = 0;
     c->first_failed = CORE_NONE;
     c->begun = c->failing = c->over = false;
     return ST_OK;
@@ -115,8 +137,8 @@ enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stag
 
 /* --- small moves --- */
 
-static struct core_action *act(struct core *c, enum core_action_kind kind, uint32_t slot,
-                               uint32_t task)
+struct core_action *core_act(struct core *c, enum core_action_kind kind, uint32_t slot,
+                             uint32_t task)
 {
     CHECK(c->action_count < c->action_capacity);
     struct core_action *a = &c->actions[c->action_count++];
@@ -129,102 +151,63 @@ static bool is_live(enum core_state state)
     return state == TASK_RUNNING || state == TASK_ENDING || state == TASK_ASKING;
 }
 
-/* The only place where a task's state changes. */
-static void move(struct core *c, uint32_t task, enum core_move m)
+/* Others wait for what is redone: it goes to the front. */
+static void queue(struct core *c, uint32_t task)
+{
+    struct core_task *t = &c->tasks[task];
+    struct core_queue *q = t->fresh ? &c->fresh_ready : &c->ready;
+    CHECK(q->count < c->task_count);
+    q->count++;
+    if (t->redone) {
+        q->head = (q->head + c->task_count - 1) % c->task_count;
+        q->tasks[q->head] = task;
+        t->queued = 0;
+        return;
+    }
+    q->tasks[(q->head + q->count - 1) % c->task_count] = task;
+    t->queued = c->next_queued++;
+}
+
+void core_move(struct core *c, uint32_t task, enum core_move m)
 {
     struct core_task *t = &c->tasks[task];
     enum core_state to = core_transition(t->state, m);
     CHECK(to < TASK_STATES);
     c->live += (uint32_t)is_live(to) - (uint32_t)is_live(t->state);
     c->waiting += (uint32_t)(to == TASK_BACKOFF) - (uint32_t)(t->state == TASK_BACKOFF);
-    if (to == TASK_READY)
-        c->ready[(c->ready_head + c->ready_count++) % c->task_count] = task;
+    c->held += (uint32_t)(to == TASK_HELD) - (uint32_t)(t->state == TASK_HELD);
     t->state = to;
+    if (to == TASK_READY)
+        queue(c, task);
 }
 
-static uint32_t ready_pop(struct core *c)
-{
-    uint32_t task = c->ready[c->ready_head];
-    c->ready_head = (c->ready_head + 1) % c->task_count;
-    c->ready_count--;
-    return task;
-}
-
-static void slot_set(struct core_slot *s, enum core_slot_state state, int64_t now)
-{
-    s->state = state;
-    s->task = CORE_NONE;
-    s->reason = REASON_NONE;
-    s->kill_at = 0;
-    s->since = s->alive_at = s->moved_at = now;
-}
-
-static void slot_kill(struct core *c, uint32_t slot, enum core_reason reason)
-{
-    struct core_slot *s = &c->slots[slot];
-    s->state = SLOT_DYING;
-    if (s->reason == REASON_NONE)
-        s->reason = reason;
-    act(c, ACT_KILL, slot, s->task)->reason = s->reason;
-}
-
-/* --- handing out work --- */
-
-static void assign(struct core *c, uint32_t slot, int64_t now)
-{
-    uint32_t task = ready_pop(c);
-    move(c, task, MOVE_ASSIGN);
-    slot_set(&c->slots[slot], SLOT_BUSY, now);
-    c->slots[slot].task = task;
-    c->slots[slot].serial = c->next_serial++;
-    c->tasks[task].slot = slot;
-    struct core_action *a = act(c, ACT_ASSIGN, slot, task);
-    a->attempt = c->tasks[task].attempts++;
-    a->serial = c->slots[slot].serial;
-}
-
-/* Idle workers get ready tasks; for tasks left over, workers are started in empty slots. */
-static void dispatch(struct core *c, int64_t now)
-{
-    if (c->failing || c->stopped || c->over)
-        return;
-    uint32_t starting = 0;
-    for (uint32_t i = 0; i < c->slot_count; i++) {
-        if (c->slots[i].state == SLOT_IDLE && c->ready_count > 0)
-            assign(c, i, now);
-        starting += c->slots[i].state == SLOT_STARTING;
-    }
-    for (uint32_t i = 0; i < c->slot_count && c->ready_count > starting; i++) {
-        if (c->slots[i].state != SLOT_EMPTY || c->slots[i].rest_until > now)
-            continue;
-        slot_set(&c->slots[i], SLOT_STARTING, now);
-        act(c, ACT_SPAWN, i, CORE_NONE);
-        starting++;
-    }
-}
+/* --- stages --- */
 
 static void unblock_stage(struct core *c)
 {
+    c->stage_tasks = c->duration_count = c->median_of = 0;
     for (uint32_t i = 0; i < c->task_count; i++)
         if (c->tasks[i].stage == c->stage) {
-            move(c, i, MOVE_UNBLOCK);
-            c->stage_open++;
+            core_move(c, i, MOVE_UNBLOCK);
+            c->stage_tasks++;
         }
+    c->stage_open = c->stage_tasks;
 }
 
 /* Goes on to the next stage that has tasks; after the last one the tasks are over. */
 static void advance_stages(struct core *c)
 {
     while (c->stage_open == 0 && !c->over) {
+        CHECK(c->held == 0);
         if (c->stage < c->stage_count)
-            act(c, ACT_STAGE_DONE, CORE_NONE, CORE_NONE)->stage = c->stage++;
+            core_act(c, ACT_STAGE_DONE, CORE_NONE, CORE_NONE)->stage = c->stage++;
         if (c->stage < c->stage_count)
             unblock_stage(c);
         else
             c->over = true;
     }
     if (c->over)
-        (void)act(c, ACT_DONE, CORE_NONE, CORE_NONE);
+        (void)core_act(c, ACT_DONE, CORE_NONE, CORE_NONE);
 }
 
 static void on_begin(struct core *c)
@@ -237,119 +220,239 @@ static void on_begin(struct core *c)
         advance_stages(c);
 }
 
-/* --- ends of attempts --- */
-
-/* A failed job ends when nothing runs and no verdict is awaited any more. */
-static void settle(struct core *c)
+/* Those that wait for it read what there is now. */
+static void release_held(struct core *c, uint32_t producer)
 {
-    if (c->failing && c->live == 0 && !c->over && !c->stopped) {
-        c->over = true;
-        (void)act(c, ACT_FAIL_JOB, CORE_NONE, c->first_failed);
+    for (uint32_t i = 0; i < c->task_count && c->held > 0; i++)
+        if (c->tasks[i].state == TASK_HELD && c->tasks[i].producer == producer) {
+            c->tasks[i].producer = CORE_NONE;
+            core_move(c, i, MOVE_RELEASE);
+        }
+}
+
+/* Committed, or dropped. A redone one was counted when it was done first. */
+static void task_done(struct core *c, uint32_t task)
+{
+    struct core_task *t = &c->tasks[task];
+    if (t->redone) {
+        t->redone = false;
+        release_held(c, task);
+        return;
     }
-}
-
-static void attempt_failed(struct core *c, uint32_t task, uint64_t fingerprint)
-{
-    struct core_task *t = &c->tasks[task];
-    move(c, task, MOVE_ERR);
-    bool same = fingerprint != 0 && fingerprint == t->fingerprint;
-    t->same_failures = same ? t->same_failures + 1 : 1;
-    t->fingerprint = fingerprint;
-    t->failures++;
-    t->slot = CORE_NONE;
-    struct core_action *a = act(c, ACT_ASK_POLICY, CORE_NONE, task);
-    a->attempt = t->attempts - 1;
-    a->retry = t->failures;
-    a->same_failures = t->same_failures;
-}
-
-/* The slot's attempt has sent its last word; a worker about to be killed keeps no task. */
-static uint32_t release_slot(struct core *c, uint32_t slot, int64_t now)
-{
-    struct core_slot *s = &c->slots[slot];
-    uint32_t task = s->task;
-    CHECK(task < c->task_count);
-    if (s->state == SLOT_BUSY)
-        slot_set(s, SLOT_IDLE, now);
-    else
-        s->task = CORE_NONE;
-    return task;
-}
-
-static void on_succeeded(struct core *c, uint32_t slot, int64_t now)
-{
-    uint32_t task = release_slot(c, slot, now);
-    struct core_task *t = &c->tasks[task];
-    move(c, task, MOVE_SUCCEED);
-    t->slot = CORE_NONE;
-    act(c, ACT_COMMIT, slot, task)->attempt = t->attempts - 1;
-    CHECK(c->stage_open > 0);
+    CHECK(t->stage == c->stage && c->stage_open > 0);
     if (--c->stage_open == 0 && !c->stopped && !c->failing)
         advance_stages(c);
 }
 
-static void break_job(struct core *c)
+/* --- ends of attempts --- */
+
+/* An attempt that has ended, or lost. */
+struct ended {
+    uint32_t slot, task, attempt;
+    bool speculative;
+    uint64_t serial;
+    int64_t elapsed;
+};
+
+/* A failed job ends when nothing runs and no verdict is awaited any more. Without any slot to start
+ * a worker in, a verdict that is awaited still comes first: it may say more of what was wrong. */
+static void settle(struct core *c, int64_t now)
 {
-    if (c->over)
+    if (c->live > 0 || c->over || c->stopped)
         return;
-    c->over = true;
-    (void)act(c, ACT_BROKEN, CORE_NONE, CORE_NONE);
+    if (c->failing) {
+        c->over = true;
+        (void)core_act(c, ACT_FAIL_JOB, CORE_NONE, c->first_failed);
+    } else if (core_all_rest(c, now)) {
+        c->over = true;
+        (void)core_act(c, ACT_BROKEN, CORE_NONE, CORE_NONE);
+    }
 }
 
-/* A system that is short of processes may have one to give later; without any worker there is nobody
- * to go on with. */
+/* Takes the slot's attempt from it. */
+static struct ended end_attempt(struct core *c, uint32_t slot, int64_t now)
+{
+    struct core_slot *s = &c->slots[slot];
+    CHECK(s->task < c->task_count && (s->state == SLOT_BUSY || s->state == SLOT_DYING));
+    CHECK(c->tasks[s->task].slot == slot || c->tasks[s->task].backup == slot);
+    struct ended ended = { slot,      s->task, s->attempt, s->speculative,
+                           s->serial, now - s->since };
+    s->task = CORE_NONE;
+    return ended;
+}
+
+/* The attempt has sent its last word: a worker that is not about to be killed is free. */
+static struct ended release_slot(struct core *c, uint32_t slot, int64_t now)
+{
+    struct ended ended = end_attempt(c, slot, now);
+    if (c->slots[slot].state == SLOT_BUSY)
+        core_slot_set(&c->slots[slot], SLOT_IDLE, now);
+    return ended;
+}
+
+static struct core_action *act_ended(struct core *c, enum core_action_kind kind,
+                                     const struct ended *ended)
+{
+    struct core_action *a = core_act(c, kind, ended->slot, ended->task);
+    a->attempt = ended->attempt;
+    a->speculative = ended->speculative;
+    a->serial = ended->serial;
+    return a;
+}
+
+/* The other attempt is the task's only one now. */
+static void leave_to_other(struct core *c, const struct ended *ended)
+{
+    struct core_task *t = &c->tasks[ended->task];
+    if (t->slot == ended->slot)
+        t->slot = t->backup;
+    t->backup = CORE_NONE;
+    CHECK(c->slots[t->slot].task == ended->task);
+    if (t->state == TASK_RUNNING && c->slots[t->slot].reason != REASON_NONE)
+        core_move(c, ended->task, MOVE_EXPIRE);
+}
+
+static void remember_failure(struct core_task *t, uint64_t fingerprint)
+{
+    bool same = fingerprint != 0 && fingerprint == t->fingerprint;
+    t->same_failures = same ? t->same_failures + 1 : 1;
+    t->fingerprint = fingerprint;
+}
+
+static void attempt_failed(struct core *c, const struct ended *ended, uint64_t fingerprint)
+{
+    struct core_task *t = &c->tasks[ended->task];
+    bool goes_on = t->backup != CORE_NONE;
+    remember_failure(t, fingerprint);
+    struct core_action *a = act_ended(c, goes_on ? ACT_BACKUP_FAILED : ACT_ASK_POLICY, ended);
+    a->same_failures = t->same_failures;
+    a->fingerprint = fingerprint;
+    if (goes_on) {
+        leave_to_other(c, ended);
+        return;
+    }
+    a->failures = t->failures++;
+    a->retry = t->failures;
+    core_move(c, ended->task, MOVE_ERR);
+    t->slot = CORE_NONE;
+    t->failed_serial = ended->serial;
+}
+
+/* Another attempt has won. */
+static void lose(struct core *c, uint32_t slot, int64_t now)
+{
+    struct core_slot *s = &c->slots[slot];
+    s->reason = REASON_LOST;
+    if (s->state != SLOT_DYING)
+        core_slot_kill(c, slot, REASON_LOST);
+    struct ended lost = end_attempt(c, slot, now);
+    (void)act_ended(c, ACT_LOST, &lost);
+}
+
+static void on_succeeded(struct core *c, uint32_t slot, int64_t now)
+{
+    struct ended won = release_slot(c, slot, now);
+    struct core_task *t = &c->tasks[won.task];
+    c->slots[slot].rests = 0;
+    (void)act_ended(c, ACT_COMMIT, &won);
+    uint32_t other = t->slot == slot ? t->backup : t->slot;
+    if (other != CORE_NONE)
+        lose(c, other, now);
+    core_move(c, won.task, MOVE_SUCCEED);
+    t->slot = t->backup = CORE_NONE;
+    t->committed_at = c->next_serial;
+    if (!t->redone)
+        c->durations[c->duration_count++] = won.elapsed;
+    task_done(c, won.task);
+}
+
+/* A system that is short of processes may have one to give later, and until then to no slot. */
 static void on_spawn_failed(struct core *c, uint32_t slot, int64_t now)
 {
-    uint32_t live = 0;
-    slot_set(&c->slots[slot], SLOT_EMPTY, now);
-    c->slots[slot].rest_until = now + SPAWN_REST;
+    CHECK(c->slots[slot].state == SLOT_STARTING || c->slots[slot].state == SLOT_DYING);
+    core_slot_set(&c->slots[slot], SLOT_EMPTY, now);
     for (uint32_t i = 0; i < c->slot_count; i++)
-        live += c->slots[i].state != SLOT_EMPTY;
-    if (live == 0)
-        break_job(c);
+        if (c->slots[i].state == SLOT_EMPTY && c->slots[i].rest_until < now + SPAWN_REST)
+            c->slots[i].rest_until = now + SPAWN_REST;
 }
 
-/* A worker that dies without work is no task's failure, so no retry limit stops it: its own limit
- * does. */
-static void count_death(struct core *c, int64_t now)
+/* A death that a known record is to blame for is not the slot's. */
+static bool is_death(const struct core_slot *s, uint64_t fingerprint)
 {
-    c->deaths[c->death_count++ % CORE_DEATHS_MAX] = now;
-    bool full = c->death_count >= CORE_DEATHS_MAX; /* then the next place holds the oldest */
-    if (full && now - c->deaths[c->death_count % CORE_DEATHS_MAX] <= c->limits.death_window)
-        break_job(c);
+    return s->state == SLOT_STARTING || s->state == SLOT_IDLE ||
+           (s->state == SLOT_BUSY && s->reason == REASON_NONE && fingerprint == 0);
 }
 
 static void on_worker_down(struct core *c, uint32_t slot, uint64_t fingerprint, int64_t now)
 {
     struct core_slot *s = &c->slots[slot];
     CHECK(s->state != SLOT_EMPTY);
-    uint32_t task = s->task;
-    bool unasked = s->state == SLOT_STARTING || s->state == SLOT_IDLE;
-    slot_set(s, SLOT_EMPTY, now);
-    if (task != CORE_NONE)
-        attempt_failed(c, task, fingerprint);
-    else if (unasked && !c->stopped)
-        count_death(c, now);
+    bool died = is_death(s, fingerprint);
+    if (s->task != CORE_NONE) {
+        struct ended ended = end_attempt(c, slot, now);
+        attempt_failed(c, &ended, fingerprint);
+    }
+    core_slot_set(s, SLOT_EMPTY, now);
+    if (died && !c->stopped && !c->over)
+        core_count_death(c, slot, now);
+}
+
+/* --- verdicts --- */
+
+static void give_up(struct core *c, uint32_t task)
+{
+    core_move(c, task, MOVE_GIVE_UP);
+    if (!c->failing)
+        c->first_failed = task;
+    c->failing = true;
+}
+
+/* The failed attempt may have read what has been replaced since: then there is nothing to redo. */
+static void redo(struct core *c, uint32_t task, uint32_t producer)
+{
+    CHECK(producer < c->task_count);
+    struct core_task *t = &c->tasks[task], *p = &c->tasks[producer];
+    CHECK(p->stage < t->stage);
+    t->producer = producer;
+    core_move(c, task, MOVE_HOLD);
+    if (p->state == TASK_COMMITTED && p->committed_at <= t->failed_serial) {
+        p->redone = true;
+        core_move(c, producer, MOVE_REDO);
+        (void)core_act(c, ACT_REDO, CORE_NONE, producer);
+    } else if (p->state == TASK_COMMITTED || p->state == TASK_DROPPED) {
+        t->producer = CORE_NONE;
+        core_move(c, task, MOVE_RELEASE);
+    } else {
+        CHECK(p->redone);
+    }
 }
 
 static void on_verdict(struct core *c, const struct core_event *event, int64_t now)
 {
     CHECK(event->task < c->task_count);
     struct core_task *t = &c->tasks[event->task];
-    if (event->retry) {
-        move(c, event->task, MOVE_RETRY);
+    t->fresh = event->fresh;
+    switch (event->verdict) {
+    case CORE_RETRY:
+        core_move(c, event->task, MOVE_RETRY);
         t->due = now + event->delay;
         if (event->delay <= 0)
-            move(c, event->task, MOVE_DUE);
-        return;
+            core_move(c, event->task, MOVE_DUE);
+        break;
+    case CORE_GIVE_UP:
+        give_up(c, event->task);
+        break;
+    case CORE_DROP:
+        core_move(c, event->task, MOVE_DROP);
+        task_done(c, event->task);
+        break;
+    case CORE_REDO:
+        redo(c, event->task, event->producer);
+        break;
     }
-    move(c, event->task, MOVE_GIVE_UP);
-    if (!c->failing)
-        c->first_failed = event->task;
-    c->failing = true;
 }
 
-/* --- time --- */
+/* --- events --- */
 
 static void on_page(struct core *c, const struct core_event *event, int64_t now)
 {
@@ -360,53 +463,18 @@ static void on_page(struct core *c, const struct core_event *event, int64_t now)
         s->moved_at = now;
     s->heartbeat = event->heartbeat;
     s->progress = event->progress;
-}
-
-static bool passed(int64_t limit, int64_t since, int64_t now)
-{
-    return limit > 0 && now - since >= limit;
-}
-
-static void expire(struct core *c, uint32_t slot, enum core_reason reason, int64_t now)
-{
-    struct core_slot *s = &c->slots[slot];
-    if (s->task != CORE_NONE)
-        move(c, s->task, MOVE_EXPIRE);
-    s->reason = reason;
-    if (reason == REASON_HEARTBEAT || s->state == SLOT_STARTING) {
-        slot_kill(c, slot, reason);
-        return;
-    }
-    s->kill_at = now + c->limits.grace;
-    act(c, ACT_INTERRUPT, slot, s->task)->reason = reason;
-}
-
-static void judge_slot(struct core *c, uint32_t slot, int64_t now)
-{
-    struct core_slot *s = &c->slots[slot];
-    if (s->state != SLOT_BUSY && s->state != SLOT_STARTING)
-        return;
-    if (s->reason != REASON_NONE) {
-        if (now >= s->kill_at)
-            slot_kill(c, slot, s->reason);
-    } else if (passed(c->limits.heartbeat_timeout, s->alive_at, now)) {
-        expire(c, slot, REASON_HEARTBEAT, now);
-    } else if (s->state == SLOT_BUSY && passed(c->limits.task_timeout, s->since, now)) {
-        expire(c, slot, REASON_DEADLINE, now);
-    } else if (s->state == SLOT_BUSY && passed(c->limits.progress_timeout, s->moved_at, now)) {
-        expire(c, slot, REASON_PROGRESS, now);
-    }
+    s->fraction = event->fraction;
 }
 
 static void on_tick(struct core *c, int64_t now)
 {
     for (uint32_t i = 0; i < c->slot_count; i++)
-        judge_slot(c, i, now);
+        core_judge_slot(c, i, now);
     if (c->waiting == 0 || c->failing)
         return;
     for (uint32_t i = 0; i < c->task_count; i++)
         if (c->tasks[i].state == TASK_BACKOFF && c->tasks[i].due <= now)
-            move(c, i, MOVE_DUE);
+            core_move(c, i, MOVE_DUE);
 }
 
 int64_t core_next_due(const struct core *c)
@@ -425,23 +493,35 @@ static void on_stop(struct core *c)
     c->stopped = true;
     for (uint32_t i = 0; i < c->slot_count; i++)
         if (c->slots[i].state != SLOT_EMPTY && c->slots[i].state != SLOT_DYING)
-            slot_kill(c, i, REASON_STOP);
+            core_slot_kill(c, i, REASON_STOP);
 }
 
-void core_event(struct core *c, const struct core_event *event, int64_t now)
+static bool is_of_slot(enum core_event_kind kind)
 {
-    c->action_count = 0;
-    bool has_slot = event->kind == CORE_WORKER_UP || event->kind == CORE_WORKER_DOWN ||
-                    event->kind == CORE_SPAWN_FAILED || event->kind == CORE_SUCCEEDED ||
-                    event->kind == CORE_ERRED || event->kind == CORE_PAGE;
-    CHECK(!has_slot || event->slot < c->slot_count);
+    return kind == CORE_WORKER_UP || kind == CORE_WORKER_DOWN || kind == CORE_SPAWN_FAILED ||
+           kind == CORE_SUCCEEDED || kind == CORE_ERRED || kind == CORE_PAGE;
+}
+
+static void on_erred(struct core *c, uint32_t slot, uint64_t fingerprint, int64_t now)
+{
+    struct ended ended = release_slot(c, slot, now);
+    attempt_failed(c, &ended, fingerprint);
+}
+
+static void on_worker_up(struct core_slot *s, int64_t now)
+{
+    if (s->state == SLOT_STARTING)
+        core_slot_set(s, SLOT_IDLE, now);
+}
+
+static void take_event(struct core *c, const struct core_event *event, int64_t now)
+{
     switch (event->kind) {
     case CORE_BEGIN:
         on_begin(c);
         break;
     case CORE_WORKER_UP:
-        if (c->slots[event->slot].state == SLOT_STARTING)
-            slot_set(&c->slots[event->slot], SLOT_IDLE, now);
+        on_worker_up(&c->slots[event->slot], now);
         break;
     case CORE_WORKER_DOWN:
         on_worker_down(c, event->slot, event->fingerprint, now);
@@ -453,7 +533,7 @@ void core_event(struct core *c, const struct core_event *event, int64_t now)
         on_succeeded(c, event->slot, now);
         break;
     case CORE_ERRED:
-        attempt_failed(c, release_slot(c, event->slot, now), event->fingerprint);
+        on_erred(c, event->slot, event->fingerprint, now);
         break;
     case CORE_VERDICT:
         on_verdict(c, event, now);
@@ -464,10 +544,22 @@ void core_event(struct core *c, const struct core_event *event, int64_t now)
     case CORE_TICK:
         on_tick(c, now);
         break;
+    case CORE_LIMITS:
+        c->limits = *event->limits;
+        break;
     case CORE_STOP:
         on_stop(c);
         break;
     }
-    dispatch(c, now);
-    settle(c);
+}
+
+void core_event(struct core *c, const struct core_event *event, int64_t now)
+{
+    CHECK(!is_of_slot(event->kind) || event->slot < c->slot_count);
+    c->action_count = 0;
+    take_event(c, event, now);
+    if (event->kind == CORE_PAGE)
+        return; /* it is judged by the next tick */
+    core_hand_out(c, now);
+    settle(c, now);
 }

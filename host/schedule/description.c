@@ -8,7 +8,8 @@
 enum {
     NANOSECONDS = 1000000000,
     GRACE_SECONDS = 1,
-    DEATH_WINDOW_SECONDS = 10,
+    RESTART_WINDOW_SECONDS = 10,
+    RESTARTS = 5,
     REDUCERS_MAX = 65536
 };
 
@@ -160,7 +161,8 @@ static void read_profile(struct description *d)
     d->limits.task_timeout = nanoseconds_field(limits, "task_timeout_seconds", 0);
     d->task_timeout_seconds = (double)d->limits.task_timeout / NANOSECONDS;
     d->limits.grace = (int64_t)GRACE_SECONDS * NANOSECONDS;
-    d->limits.death_window = (int64_t)DEATH_WINDOW_SECONDS * NANOSECONDS;
+    d->limits.restarts = RESTARTS;
+    d->limits.restart_window = (int64_t)RESTART_WINDOW_SECONDS * NANOSECONDS;
     int64_t retries = val_get_int(retry, "max_retries", 5);
     d->retry.max_retries = retries < 0 ? 0 : retries > INT32_MAX ? INT32_MAX : (uint32_t)retries;
     d->retry.base_delay_seconds = val_get_float(retry, "base_delay_seconds", 1);

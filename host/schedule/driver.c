@@ -49,7 +49,8 @@ static void observe_pages(struct driver *d)
         driver_deliver(d, &(struct core_event){ .kind = CORE_PAGE,
                                                 .slot = slot,
                                                 .heartbeat = POSITION_GET(page, heartbeat),
-                                                .progress = page_stamp(page) });
+                                                .progress = page_stamp(page),
+                                                .fraction = -1 });
     }
 }
 
@@ -273,7 +274,8 @@ static enum status open_core(struct driver *d, struct err *e)
     const struct core_limits limits = { .heartbeat_timeout = INT64_C(30) * 1000 * MILLISECOND,
                                         .task_timeout = INT64_C(60) * 1000 * MILLISECOND,
                                         .grace = INT64_C(1000) * MILLISECOND,
-                                        .death_window = INT64_C(10) * 1000 * MILLISECOND };
+                                        .restarts = 5,
+                                        .restart_window = INT64_C(10) * 1000 * MILLISECOND };
     d->workers = d->options->workers ? d->options->workers : sys_cores();
     d->running = sys_calloc(d->workers, sizeof *d->running);
     if (!d->running)
