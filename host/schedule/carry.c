@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, NANOSECONDS = 1000000000 };
 
 /* --- words about an attempt --- */
 
@@ -198,8 +198,10 @@ static void record_failure(struct driver *d, const struct work *w, uint32_t atte
         .started = w->started,
         .ended = sys_wall_clock(),
         .err = w->failure,
-        .verdict = verdict ? verdict->action == VERDICT_RETRY ? "retry" : "fail" : NULL,
+        .verdict = verdict ? verdict_name(verdict->action) : NULL,
         .rule = verdict ? verdict->rule : NULL,
+        .reason = verdict ? verdict->reason : NULL,
+        .delay_seconds = verdict ? verdict->delay_seconds : 0,
     };
     journal_attempt(d->journal, &row);
 }
@@ -258,7 +260,33 @@ static void tell_retry(struct driver *d, const struct work *w, uint32_t attempt,
                 f->type, f->message, place, duration_format(delay, seconds));
 }
 
-/* The seam where policies will stand: the question is answered at once by the fixed rule. */
+/* What the profile's rules say. A function of the profile has no opinion as long as no policy host runs
+ * it, and nothing is put aside, recomputed or left out yet. */
+static struct verdict decide(const struct driver *d, const struct work *w,
+                             const struct core_action *a)
+{
+    static const uint8_t no_opinion[] = { VAL_NULL };
+    const struct core_limits *limits = &d->core.limits;
+    struct verdict_context context = {
+        .attempt = a->attempt,
+        .retry = a->retry,
+        .same_failures = a->same_failures,
+        .task_timeout_seconds = (double)limits->task_timeout / NANOSECONDS,
+        .progress_timeout_seconds = (double)limits->progress_timeout / NANOSECONDS,
+        .seed = d->seed,
+        .budget_left = d->job.rules.budget_tokens,
+        .has_culprit = w->failure->record >= 0,
+    };
+    struct verdict_ask ask;
+    struct verdict verdict;
+    enum verdict_next next =
+        verdict_begin(&d->job.rules, w->failure, &context, &ask, &verdict);
+    while (next == VERDICT_ASK)
+        next = verdict_answer(&d->job.rules, w->failure, &context, &ask,
+                              slice_of(no_opinion, sizeof no_opinion), &verdict);
+    return verdict;
+}
+
 static void ask_policy(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
@@ -268,10 +296,7 @@ static void ask_policy(struct driver *d, const struct core_action *a)
         return;
     }
     d->totals.failures += is_counted(w);
-    struct verdict_context context = { .attempt = a->attempt,
-                                       .retry = a->retry,
-                                       .same_failures = a->same_failures };
-    struct verdict verdict = verdict_decide(w->failure, &context, &d->job.retry);
+    struct verdict verdict = decide(d, w, a);
     bool retry = verdict.action == VERDICT_RETRY;
     record_failure(d, w, a->attempt, &verdict);
     if (retry) {

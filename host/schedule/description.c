@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <stdlib.h>
 #include <xxhash.h>
 
 enum {
@@ -142,17 +143,23 @@ static uint64_t size_field(struct slice map, const char *name)
     return val_get_cstr(map, name, text, sizeof text) && size_parse(text, &bytes) ? bytes : 0;
 }
 
-static void read_profile(struct description *d)
+/* limits.max_quarantined: a count, or a share such as "0.5%". */
+static enum status read_quarantined(struct description *d, struct slice limits, struct err *e)
 {
-    struct slice limits = slice_of(NULL, 0), retry = limits, checkpoint = limits;
-    if (!val_get(buf_slice(&d->encoded), "profile", &d->profile))
-        d->profile = limits;
-    (void)val_get(d->profile, "limits", &limits);
-    (void)val_get(d->profile, "retry", &retry);
-    (void)val_get(d->profile, "checkpoint", &checkpoint);
-    d->profile_hash = XXH3_64bits(d->profile.p, d->profile.n);
-    d->memory_limit = size_field(limits, "memory_limit");
-    d->durable = val_get_bool(checkpoint, "durable", true);
+    char text[32], *end;
+    d->max_quarantined_share = -1;
+    d->max_quarantined = val_get_int(limits, "max_quarantined", 0);
+    if (!val_get_cstr(limits, "max_quarantined", text, sizeof text))
+        return d->max_quarantined >= 0 ? ST_OK : incomplete(e, "limits.max_quarantined");
+    double percent = strtod(text, &end);
+    if (end == text || strcmp(end, "%") != 0 || !(percent >= 0))
+        return incomplete(e, "limits.max_quarantined");
+    d->max_quarantined_share = percent < 100 ? percent / 100 : 1;
+    return ST_OK;
+}
+
+static void read_timeouts(struct description *d, struct slice limits)
+{
     d->limits.heartbeat_timeout = nanoseconds_field(limits, "heartbeat_timeout_seconds", 30);
     if (d->limits.heartbeat_timeout > 0 && d->limits.heartbeat_timeout < LEAST_HEARTBEAT_TIMEOUT)
         d->limits.heartbeat_timeout = LEAST_HEARTBEAT_TIMEOUT;
@@ -161,11 +168,26 @@ static void read_profile(struct description *d)
     d->task_timeout_seconds = (double)d->limits.task_timeout / NANOSECONDS;
     d->limits.grace = (int64_t)GRACE_SECONDS * NANOSECONDS;
     d->limits.death_window = (int64_t)DEATH_WINDOW_SECONDS * NANOSECONDS;
-    int64_t retries = val_get_int(retry, "max_retries", 5);
-    d->retry.max_retries = retries < 0 ? 0 : retries > INT32_MAX ? INT32_MAX : (uint32_t)retries;
-    d->retry.base_delay_seconds = val_get_float(retry, "base_delay_seconds", 1);
-    d->retry.max_delay_seconds = val_get_float(retry, "max_delay_seconds", 60);
-    d->retry.multiplier = val_get_float(retry, "backoff_multiplier", 2);
+}
+
+static enum status read_profile(struct description *d, struct err *e)
+{
+    struct slice limits = slice_of(NULL, 0), checkpoint = limits, speculation = limits;
+    if (!val_get(buf_slice(&d->encoded), "profile", &d->profile))
+        d->profile = limits;
+    (void)val_get(d->profile, "limits", &limits);
+    (void)val_get(d->profile, "checkpoint", &checkpoint);
+    (void)val_get(d->profile, "speculation", &speculation);
+    d->profile_hash = XXH3_64bits(d->profile.p, d->profile.n);
+    d->memory_limit = size_field(limits, "memory_limit");
+    d->durable = val_get_bool(checkpoint, "durable", true);
+    d->speculate = val_get_bool(speculation, "enabled", false);
+    read_timeouts(d, limits);
+    enum status st = read_quarantined(d, limits, e);
+    if (st == ST_OK)
+        st = rules_read(d->profile, &d->arena, &d->rules, e);
+    d->max_attempts = d->rules.max_attempts;
+    return st;
 }
 
 static enum status read_arrays(struct description *d, struct err *e)
@@ -205,7 +227,8 @@ enum status description_read(struct description *d, struct slice encoded, struct
     d->sort_buffer = size_field(map, "sort_buffer");
     d->has_seed = val_get(map, "seed", &field);
     d->seed = (uint64_t)val_get_int(map, "seed", 0);
-    read_profile(d);
+    if (st == ST_OK)
+        st = read_profile(d, e);
     return st == ST_OK ? read_arrays(d, e) : st;
 }
 
