@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <stdlib.h>
 #include <xxhash.h>
 
 enum {
@@ -143,31 +144,81 @@ static uint64_t size_field(struct slice map, const char *name)
     return val_get_cstr(map, name, text, sizeof text) && size_parse(text, &bytes) ? bytes : 0;
 }
 
-static void read_profile(struct description *d)
+/* limits.max_quarantined: a count, or a share such as "0.5%". */
+static enum status read_quarantined(struct description *d, struct slice limits, struct err *e)
 {
-    struct slice limits = slice_of(NULL, 0), retry = limits, checkpoint = limits;
-    if (!val_get(buf_slice(&d->encoded), "profile", &d->profile))
-        d->profile = limits;
-    (void)val_get(d->profile, "limits", &limits);
-    (void)val_get(d->profile, "retry", &retry);
-    (void)val_get(d->profile, "checkpoint", &checkpoint);
-    d->profile_hash = XXH3_64bits(d->profile.p, d->profile.n);
-    d->memory_limit = size_field(limits, "memory_limit");
-    d->durable = val_get_bool(checkpoint, "durable", true);
+    char text[32], *end;
+    d->max_quarantined_share = -1;
+    int64_t most = val_get_int(limits, "max_quarantined", 0);
+    d->max_quarantined = most > 0 ? (uint64_t)most : 0;
+    if (!val_get_cstr(limits, "max_quarantined", text, sizeof text))
+        return most >= 0 ? ST_OK : incomplete(e, "limits.max_quarantined");
+    double percent = strtod(text, &end);
+    if (end == text || strcmp(end, "%") != 0 || !(percent >= 0))
+        return incomplete(e, "limits.max_quarantined");
+    d->max_quarantined_share = percent < 100 ? percent / 100 : 1;
+    return ST_OK;
+}
+
+static void read_timeouts(struct description *d, struct slice limits)
+{
     d->limits.heartbeat_timeout = nanoseconds_field(limits, "heartbeat_timeout_seconds", 30);
     if (d->limits.heartbeat_timeout > 0 && d->limits.heartbeat_timeout < LEAST_HEARTBEAT_TIMEOUT)
         d->limits.heartbeat_timeout = LEAST_HEARTBEAT_TIMEOUT;
     d->limits.progress_timeout = nanoseconds_field(limits, "progress_timeout_seconds", 600);
     d->limits.task_timeout = nanoseconds_field(limits, "task_timeout_seconds", 0);
-    d->task_timeout_seconds = (double)d->limits.task_timeout / NANOSECONDS;
     d->limits.grace = (int64_t)GRACE_SECONDS * NANOSECONDS;
-    d->limits.restarts = RESTARTS;
-    d->limits.restart_window = (int64_t)RESTART_WINDOW_SECONDS * NANOSECONDS;
-    int64_t retries = val_get_int(retry, "max_retries", 5);
-    d->retry.max_retries = retries < 0 ? 0 : retries > INT32_MAX ? INT32_MAX : (uint32_t)retries;
-    d->retry.base_delay_seconds = val_get_float(retry, "base_delay_seconds", 1);
-    d->retry.max_delay_seconds = val_get_float(retry, "max_delay_seconds", 60);
-    d->retry.multiplier = val_get_float(retry, "backoff_multiplier", 2);
+}
+
+static void read_restarts(struct description *d, struct slice intensity)
+{
+    int64_t restarts = val_get_int(intensity, "restarts", RESTARTS);
+    d->limits.restarts = restarts < 0 ? 0 : restarts > INT32_MAX ? INT32_MAX : (uint32_t)restarts;
+    d->limits.restart_window = nanoseconds_field(intensity, "within_seconds",
+                                                 RESTART_WINDOW_SECONDS);
+}
+
+/* What a policy decides: a running job may get it anew. */
+static enum status read_policy(struct description *d, struct err *e)
+{
+    struct slice limits = slice_of(NULL, 0), intensity = limits, speculation = limits;
+    (void)val_get(d->profile, "limits", &limits);
+    (void)val_get(d->profile, "restart_intensity", &intensity);
+    (void)val_get(d->profile, "speculation", &speculation);
+    d->profile_hash = XXH3_64bits(d->profile.p, d->profile.n);
+    d->memory_limit = size_field(limits, "memory_limit");
+    d->limits.speculate = val_get_bool(speculation, "enabled", false);
+    read_timeouts(d, limits);
+    read_restarts(d, intensity);
+    enum status st = read_quarantined(d, limits, e);
+    return st == ST_OK ? rules_read(d->profile, &d->arena, &d->rules, e) : st;
+}
+
+static enum status read_profile(struct description *d, struct err *e)
+{
+    struct slice checkpoint = slice_of(NULL, 0);
+    if (!val_get(buf_slice(&d->encoded), "profile", &d->profile))
+        d->profile = checkpoint;
+    (void)val_get(d->profile, "checkpoint", &checkpoint);
+    d->durable = val_get_bool(checkpoint, "durable", true);
+    return read_policy(d, e);
+}
+
+enum status description_take_profile(struct description *d, struct slice profile, struct err *e)
+{
+    uint8_t *copy = arena_alloc(&d->arena, profile.n + 1);
+    if (!copy)
+        return err_memory(e, "a profile", profile.n);
+    if (profile.n > 0)
+        memcpy(copy, profile.p, profile.n);
+    struct description before = *d;
+    d->profile = slice_of(copy, profile.n);
+    enum status st = read_policy(d, e);
+    if (st != ST_OK) {
+        before.arena = d->arena;
+        *d = before;
+    }
+    return st;
 }
 
 static enum status read_arrays(struct description *d, struct err *e)
@@ -207,7 +258,8 @@ enum status description_read(struct description *d, struct slice encoded, struct
     d->sort_buffer = size_field(map, "sort_buffer");
     d->has_seed = val_get(map, "seed", &field);
     d->seed = (uint64_t)val_get_int(map, "seed", 0);
-    read_profile(d);
+    if (st == ST_OK)
+        st = read_profile(d, e);
     return st == ST_OK ? read_arrays(d, e) : st;
 }
 

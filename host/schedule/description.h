@@ -42,13 +42,17 @@ struct description {
     uint64_t profile_hash;
     uint64_t memory_limit; /* bytes, 0: none */
     struct core_limits limits;
-    double task_timeout_seconds;
-    struct retry_limits retry;
+    struct rules rules; /* in the arena */
+    double max_quarantined_share; /* of all records, 0 … 1; < 0: max_quarantined counts */
+    uint64_t max_quarantined;
 };
 
 /* Reads the result of a describe attempt. `d` is empty or zeroed before. ST_CORRUPT when fields are
- * missing. */
+ * missing, or the profile in it is nonsense. */
 enum status description_read(struct description *d, struct slice encoded, struct err *e);
+/* Takes what a policy may decide from another effective profile; the rest stays as it was. On an error
+ * nothing is changed. */
+enum status description_take_profile(struct description *d, struct slice profile, struct err *e);
 void description_free(struct description *d);
 
 #endif
