@@ -158,8 +158,9 @@ describe("a profile", function()
       h.write(dir, "mine.lua", [[return { extends = "base.lua", retry = { strategy = function() return 1 end },
          on_error = { timeout = { max_retries = 1, decide = function() end }, ["*"] = function() end } }]])
       local p = profile { dir = dir, profile = "./mine.lua" }
-      assert.same({ 4, "function", false }, { p.retry.max_retries, p.retry.strategy, p.retry.jitter })
-      assert.same({ timeout = { max_retries = 1, decide = "function" }, ["*"] = "function" }, p.on_error)
+      assert.same({ 4, { ["function"] = 3 }, "none" }, { p.retry.max_retries, p.retry.strategy, p.retry.jitter })
+      assert.same({ timeout = { max_retries = 1, decide = { ["function"] = 2 } }, ["*"] = { ["function"] = 1 } },
+         p.on_error)
    end)
 
    it("sees no io, os, debug, require or load", function()
