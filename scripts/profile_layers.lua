@@ -152,17 +152,17 @@ function M.names()
    return names
 end
 
--- Text of a profile and the name it goes by in messages.
+-- Text of a profile, the name it goes by in messages, and whether it is one that is compiled in.
 function M.read(name, directory)
    if is_path(name) then
       local path = name:sub(1, 1) ~= "/" and directory and directory .. "/" .. name or name
       local text, message = native.read(path)
       if not text then job.usage("profile %s: %s", name, message) end
-      return text, path
+      return text, path, false
    end
    local path = "profiles/" .. name .. ".lua"
    local text = native.embedded(path)
-   if text then return text, path end
+   if text then return text, path, true end
    local near = native.nearest(name, M.names())
    job.usage("no profile '%s'; %s (a file is named by a path such as ./%s.lua)", name,
       near and ("is it '%s'?"):format(near) or "there are: " .. table.concat(M.names(), ", "), name)
@@ -181,19 +181,15 @@ local function run(text, path)
    return result
 end
 
-local function is_compiled_in(path)
-   return path:match("^profiles/[^/]+$") and native.embedded(path) ~= nil
-end
-
 -- Adds the layers of a profile to the list `layers`, what it extends first.
 local function add_chain(layers, name, declared, directory, depth)
    if depth > 16 then job.usage("profile %s extends itself", name) end
-   local text, path = M.read(name, directory)
+   local text, path, compiled_in = M.read(name, directory)
    local layer = layer_of(context_of(path, text, ""), run(text, path), { declared = declared, is_file = true })
-   layer.path = path
+   layer.path, layer.is_production = path, compiled_in and name == "production"
    local below = layer.data.extends
    if below then
-      local beside = not is_compiled_in(path) and (path:match("^(.*)/[^/]*$") or ".") or nil
+      local beside = not compiled_in and (path:match("^(.*)/[^/]*$") or ".") or nil
       add_chain(layers, below, declared, beside, depth + 1)
    end
    layers[#layers + 1] = layer
@@ -259,18 +255,25 @@ local function recovery_layer(options)
    return layer_of(context, options.recovery, { declared = options.error_types or {} })
 end
 
--- The layers of a load, weakest first: production, the job's recovery, the profile asked for, --set. What the profile
--- extends stands under the job's recovery only when it is production, which is there anyway.
-function M.stack(options)
-   local declared = options.error_types
-   local layers = add_chain({}, "production", declared, nil, 1)
-   local applied = {}
-   for _, layer in ipairs(layers) do applied[layer.path] = true end
-   if options.recovery ~= nil then layers[#layers + 1] = recovery_layer(options) end
-   for _, layer in ipairs(options.name and add_chain({}, options.name, declared, nil, 1) or {}) do
-      if not applied[layer.path] or options.name == "production" then layers[#layers + 1] = layer end
+-- What the profile asked for adds. Production is there anyway, under the job's recovery, and stands above it only when
+-- it is asked for itself.
+local function add_asked(layers, production, options)
+   if options.name == "production" then
+      layers[#layers + 1] = production
+   elseif options.name then
+      for _, layer in ipairs(add_chain({}, options.name, options.error_types, nil, 1)) do
+         if not layer.is_production then layers[#layers + 1] = layer end
+      end
    end
-   for _, text in ipairs(options.set or {}) do layers[#layers + 1] = set_layer(text, declared) end
+end
+
+-- The layers of a load, weakest first: production, the job's recovery, the profile asked for, --set.
+function M.stack(options)
+   local layers = add_chain({}, "production", options.error_types, nil, 1)
+   local production = layers[1]
+   if options.recovery ~= nil then layers[#layers + 1] = recovery_layer(options) end
+   add_asked(layers, production, options)
+   for _, text in ipairs(options.set or {}) do layers[#layers + 1] = set_layer(text, options.error_types) end
    return layers
 end
 
