@@ -224,6 +224,7 @@ static const struct command table[] = {
       .summary = "print the version", .text = "Prints the version of lmr.\n",
           .options = plain_options, .run = command_version },
     { .name = "worker", .usage = { "" }, .hidden = true, .summary = "", .text = "" },
+    { .name = "policy", .usage = { "" }, .hidden = true, .summary = "", .text = "" },
     { .name = NULL },
 };
 

@@ -55,7 +55,7 @@ struct command {
     const char *usage[USAGE_LINES_MAX]; /* what follows "lmr NAME" */
     const char *summary;  /* half a line */
     const char *text;     /* help text, see topics.h for its form */
-    bool hidden;          /* not shown; takes no options (`lmr worker`) */
+    bool hidden;          /* not shown; takes no options (`lmr worker`, `lmr policy`) */
     bool passes_all_on;   /* what follows its first word is `rest`, options too */
     const struct option *options;
     int (*run)(struct request *request);

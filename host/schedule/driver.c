@@ -284,7 +284,7 @@ static enum status open_core(struct driver *d, struct err *e)
     enum status st = open_rules(d, e);
     if (st == ST_OK)
         st = core_open(&d->core, d->workers, &limits, e);
-    return st == ST_OK ? pool_open(&d->loop, d->workers, &handlers, &d->pool, e) : st;
+    return st == ST_OK ? pool_open(&d->loop, "worker", d->workers, &handlers, &d->pool, e) : st;
 }
 
 /* A signal that was ignored from the start stays so: nohup and shells say it that way. */
