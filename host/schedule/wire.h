@@ -18,7 +18,9 @@ enum wire_type {
     WIRE_RESULT = 3, /* worker → driver: { serial, cpu_ns, result = value } or { serial, cpu_ns,
                         error = {…} } */
     WIRE_INTERRUPT = 4, /* driver → worker: { status }: the running attempt shall end with it */
-    WIRE_TYPE_MAX = 4
+    WIRE_ASK = 5,       /* worker → driver: { serial, error = {…} }: may this record be put aside? The attempt waits */
+    WIRE_ANSWER = 6,    /* driver → worker: { serial, put_aside = bool } */
+    WIRE_TYPE_MAX = 6
 };
 
 struct wire_message {
