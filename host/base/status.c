@@ -88,6 +88,7 @@ enum status err_sys(struct err *e, int os_error, const char *what, const char *p
     (void)err_set(e, status, "cannot %s %s: %s", what, path, strerror(os_error));
     e->os_error = os_error;
     err_at(e, path, -1, -1);
+    err_detail(e, "errno", "%d", os_error);
     return status;
 }
 

@@ -77,7 +77,7 @@ enum status err_set(struct err *e, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for a failed system call: maps errno (ENOSPC, EDQUOT, EFBIG → ST_DISK_FULL, ENOMEM →
  * ST_MEMORY, else ST_CRASH), names the file, and says what the system said:
- * "cannot WHAT PATH: No space left on device". */
+ * "cannot WHAT PATH: No space left on device". The detail `errno` is the number. */
 enum status err_sys(struct err *e, int os_error, const char *what, const char *path);
 /* ST_MEMORY with a message that names what the memory was for and how many bytes were asked. */
 enum status err_memory(struct err *e, const char *what, size_t bytes);

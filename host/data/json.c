@@ -123,6 +123,16 @@ static size_t utf8_length(const uint8_t *p, size_t n)
     return bad ? 0 : length;
 }
 
+size_t json_text_length(struct slice s)
+{
+    size_t at = 0, length = 1;
+    while (at < s.n && length > 0) {
+        length = s.p[at] ? utf8_length(s.p + at, s.n - at) : 0;
+        at += length;
+    }
+    return at;
+}
+
 /* The escape of a byte that may not stand in a string as it is. */
 static enum status put_escape(struct buf *out, uint8_t c)
 {

@@ -16,6 +16,8 @@ enum status json_from_value(struct slice value, unsigned indent, struct buf *out
 enum status json_from_key(struct slice key, struct buf *out, struct err *e);
 /* Appends a JSON string literal, quotes included. */
 enum status json_put_string(struct buf *out, struct slice s);
+/* Bytes at the beginning of `s` that are text: valid UTF-8 without NUL. */
+size_t json_text_length(struct slice s);
 enum { NUMBER_TEXT_MAX = 40 };
 /* Shortest text that reads back as the same double; with a point or exponent ("1.0", "1e+20",
  * "0.1"); "inf", "-inf", "nan". Returns its length. */

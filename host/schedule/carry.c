@@ -148,6 +148,8 @@ static void assign(struct driver *d, const struct core_action *a)
                            .serial = a->serial,
                            .started = sys_wall_clock(),
                            .worker = pool_pid(d->pool, a->slot) };
+    sys_free(d->failures[a->slot]); /* of a record, where the attempt got over it */
+    d->failures[a->slot] = NULL;
     if (w->first_started == 0)
         w->first_started = r->started;
     if (work_is_counted(w)) {

@@ -432,6 +432,7 @@ static void on_verdict(struct core *c, const struct core_event *event, int64_t n
     CHECK(event->task < c->task_count);
     struct core_task *t = &c->tasks[event->task];
     t->fresh = event->fresh;
+    t->timeout = event->timeout;
     switch (event->verdict) {
     case CORE_RETRY:
         core_move(c, event->task, MOVE_RETRY);

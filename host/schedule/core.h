@@ -126,6 +126,7 @@ struct core_event {
     int64_t delay;
     uint32_t producer; /* CORE_REDO: of an earlier stage; has committed, or is redone already */
     bool fresh;        /* the task wants a worker that has run nothing (CORE_RETRY, CORE_REDO) */
+    int64_t timeout;   /* of a verdict: task and progress timeouts that are lower are raised to it */
     const struct core_limits *limits; /* copied */
 };
 
@@ -182,6 +183,7 @@ struct core_task {
     uint64_t committed_at;  /* attempts with a smaller serial began before its newest commit */
     uint64_t queued;        /* READY: the smaller, the sooner */
     int64_t due;
+    int64_t timeout; /* 0, or what lower timeouts are raised to */
 };
 
 enum { CORE_RESTARTS_MAX = 63 };

@@ -145,6 +145,13 @@ static void expire_task(struct core *c, uint32_t slot)
         core_move(c, c->slots[slot].task, MOVE_EXPIRE);
 }
 
+/* A timeout that is set, raised to what a verdict gave the task. */
+static int64_t limit_of(const struct core *c, const struct core_slot *s, int64_t limit)
+{
+    int64_t longer = s->task == CORE_NONE ? 0 : c->tasks[s->task].timeout;
+    return limit > 0 && longer > limit ? longer : limit;
+}
+
 static void expire(struct core *c, uint32_t slot, enum core_reason reason, int64_t now)
 {
     struct core_slot *s = &c->slots[slot];
@@ -169,9 +176,9 @@ void core_judge_slot(struct core *c, uint32_t slot, int64_t now)
             core_slot_kill(c, slot, s->reason);
     } else if (passed(c->limits.heartbeat_timeout, s->alive_at, now)) {
         expire(c, slot, REASON_HEARTBEAT, now);
-    } else if (s->state == SLOT_BUSY && passed(c->limits.task_timeout, s->since, now)) {
+    } else if (s->state == SLOT_BUSY && passed(limit_of(c, s, c->limits.task_timeout), s->since, now)) {
         expire(c, slot, REASON_DEADLINE, now);
-    } else if (s->state == SLOT_BUSY && passed(c->limits.progress_timeout, s->moved_at, now)) {
+    } else if (s->state == SLOT_BUSY && passed(limit_of(c, s, c->limits.progress_timeout), s->moved_at, now)) {
         expire(c, slot, REASON_PROGRESS, now);
     }
 }

@@ -69,6 +69,7 @@ static struct verdict_context context_of(const struct driver *d, const struct wo
         .retry = a->retry,
         .failures = a->failures,
         .same_failures = a->same_failures,
+        .type_failures = w->type_failures[e->status] + 1u,
         .elapsed_seconds = seconds_of(sys_wall_clock() - w->first_started),
         .memory_limit = w->memory_limit ? w->memory_limit : d->job.memory_limit,
         .timeout_seconds = w->timeout_seconds,
@@ -206,9 +207,10 @@ static void end_job(struct driver *d, uint32_t task, const struct verdict *v)
     char name[TASK_NAME_MAX];
     const struct failure *f = d->work[task].failure;
     struct err e = f->err;
-    (void)snprintf(e.message, sizeof e.message, "%s failed (%s): %.*s; %s (%s)",
-                   task_name(d, &d->work[task], name), e.type, ERR_MESSAGE_MAX / 2,
-                   f->err.message, v->reason[0] ? v->reason : "the policy ends the job", v->rule);
+    (void)task_name(d, &d->work[task], name);
+    (void)snprintf(e.message, sizeof e.message, "%s failed (%s): %.*s; %.*s (%s)", name, e.type,
+                   ERR_MESSAGE_MAX / 2, f->err.message, VERDICT_REASON_MAX / 2,
+                   v->reason[0] ? v->reason : "the policy ends the job", v->rule);
     if (v->action == VERDICT_STOP)
         driver_stop(d, &e);
     else
@@ -247,6 +249,7 @@ static void decided(struct driver *d, uint32_t task, const struct verdict *v)
 {
     struct work *w = &d->work[task];
     w->failure->verdict = *v;
+    w->type_failures[w->failure->err.status]++;
     journal_failure(d, task, v, NULL);
     if (work_is_counted(w)) {
         statistics_failure(&d->statistics, &w->failure->err, v,
@@ -377,7 +380,7 @@ static void stand_by_built_in(struct driver *d, struct question *q, const struct
 {
     struct verdict v;
     report_warning(d, "the policy failed: %s; the built-in verdict stands", problem->message);
-    verdict_built_in(&d->job.rules, &q->err, &q->context, problem->message, &v);
+    verdict_no_answer(&d->job.rules, &q->err, &q->context, &q->ask, problem->message, &v);
     settle_question(d, q, &v);
 }
 
@@ -434,7 +437,7 @@ static void record_decided(struct driver *d, const struct question *q, const str
         return; /* the attempt has ended meanwhile */
     bool aside = v->action == VERDICT_QUARANTINE;
     if (!aside && failed_remember(d, slot, &q->err)) {
-        struct failure *f = d->work[s->task].failure;
+        struct failure *f = d->failures[slot];
         f->verdict = *v;
         f->decided = f->fingerprint != 0;
     }
@@ -506,6 +509,7 @@ void decide_record(struct driver *d, uint32_t slot, struct slice payload)
 void decide_failure(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
+    failed_adopt(d, a->slot, w);
     struct failure *f = w->failure;
     finish_attempt_files(d, w, f->attempt.id);
     if (d->ending) {
@@ -513,7 +517,7 @@ void decide_failure(struct driver *d, const struct core_action *a)
         return;
     }
     d->totals.failures += work_is_counted(w);
-    if (f->decided) {
+    if (f->decided) { /* of a record, while the attempt lived */
         struct verdict v = f->verdict;
         f->decided = false;
         decided(d, a->task, &v);
@@ -526,6 +530,7 @@ void decide_backup(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
     char name[TASK_NAME_MAX];
+    failed_adopt(d, a->slot, w);
     const struct failure *f = w->failure;
     finish_attempt_files(d, w, f->attempt.id);
     journal_failure(d, a->task, NULL, d->ending ? "ended" : NULL);
@@ -543,7 +548,10 @@ void decide_lost(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
     char name[TASK_NAME_MAX];
-    const struct running *r = &d->running[a->slot];
+    struct running *r = &d->running[a->slot];
+    const struct position *page = pool_page(d->pool, a->slot);
+    if (page && POSITION_GET(page, attempt_serial) == r->serial)
+        r->cpu_ns = POSITION_GET(page, cpu_ns);
     finish_attempt_files(d, w, r->id);
     statistics_lost(&d->statistics, r->id.speculative, (double)r->cpu_ns / 1e9);
     d->statistics_changed = true;

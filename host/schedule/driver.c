@@ -40,6 +40,18 @@ static uint64_t page_stamp(const struct position *page)
     return stamp;
 }
 
+/* How much of its input a map has taken in; of a reduce's nobody knows how much there is. */
+static double fraction_of(const struct driver *d, uint32_t slot, const struct position *page)
+{
+    uint32_t task = d->core.slots[slot].task;
+    if (task == CORE_NONE || d->work[task].kind != WORK_MAP ||
+        POSITION_GET(page, attempt_serial) != d->core.slots[slot].serial)
+        return -1;
+    double whole = (double)d->plan.splits.splits[d->work[task].index].bytes;
+    double taken = (double)POSITION_GET(page, bytes_in);
+    return whole > 0 && taken <= whole ? taken / whole : -1;
+}
+
 static void observe_pages(struct driver *d)
 {
     for (uint32_t slot = 0; slot < d->core.slot_count; slot++) {
@@ -50,7 +62,7 @@ static void observe_pages(struct driver *d)
                                                 .slot = slot,
                                                 .heartbeat = POSITION_GET(page, heartbeat),
                                                 .progress = page_stamp(page),
-                                                .fraction = -1 });
+                                                .fraction = fraction_of(d, slot, page) });
     }
 }
 
@@ -278,7 +290,8 @@ static enum status open_core(struct driver *d, struct err *e)
                                         .restart_window = INT64_C(10) * 1000 * MILLISECOND };
     d->workers = d->options->workers ? d->options->workers : sys_cores();
     d->running = sys_calloc(d->workers, sizeof *d->running);
-    if (!d->running)
+    d->failures = sys_calloc(d->workers, sizeof(struct failure *));
+    if (!d->running || !d->failures)
         return err_memory(e, "the worker slots", d->workers * sizeof *d->running);
     struct pool_handlers handlers = { carry_message, carry_worker_end, d };
     enum status st = open_rules(d, e);
@@ -328,7 +341,11 @@ static void driver_free(struct driver *d)
     decide_free(d);
     core_close(&d->core);
     pool_close(d->pool);
+    for (uint32_t i = 0; d->failures && i < d->workers; i++)
+        sys_free(d->failures[i]);
+    sys_free(d->failures);
     sys_free(d->running);
+    buf_free(&d->change_name);
     description_free(&d->job);
     place_free(&d->place);
     plan_round_free(&d->plan);

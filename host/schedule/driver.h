@@ -76,6 +76,7 @@ struct work {
     int64_t first_started;    /* sys_wall_clock, of its first attempt; 0: none */
     uint64_t memory_limit;    /* bytes, of further attempts; 0: the profile's */
     double timeout_seconds;   /* likewise */
+    uint16_t type_failures[ST_COUNT]; /* that got a verdict */
     struct buf skip;          /* encoded elements of an assignment's `skip` */
     uint32_t skip_count;
     struct buf result;        /* of the winner */
@@ -184,6 +185,7 @@ struct driver {
     struct buf status;          /* newest mr.status */
     /* recovery */
     struct running *running;     /* by slot */
+    struct failure **failures;   /* by slot: of its attempt, or NULL */
     struct policy *policy;       /* NULL: not needed yet */
     struct control *control;     /* NULL: nobody is listened to */
     struct control_reply *change; /* who waits for another profile to be loaded, or NULL */
@@ -242,9 +244,11 @@ void failed_by_word(const struct driver *d, uint32_t slot, struct slice error, s
 /* The attempt's worker has died. */
 void failed_by_death(const struct driver *d, uint32_t slot, const struct worker_end *end,
                      struct err *out);
-/* Keeps the failure of the slot's attempt as the newest one of its task. False: out of memory, the
- * job is being ended. */
+/* Keeps the failure of the slot's attempt, until the core's action on it is carried out. False: out of
+ * memory, the job is being ended. */
 bool failed_remember(struct driver *d, uint32_t slot, const struct err *e);
+/* It becomes the newest one of its task. */
+void failed_adopt(struct driver *d, uint32_t slot, struct work *w);
 /* " at FILE, byte N, record N", or "". */
 enum { FAILED_PLACE_MAX = ERR_FILE_MAX + 96 };
 const char *failed_place(const struct err *e, char out[FAILED_PLACE_MAX]);

@@ -137,22 +137,30 @@ void failed_by_death(const struct driver *d, uint32_t slot, const struct worker_
 
 bool failed_remember(struct driver *d, uint32_t slot, const struct err *e)
 {
-    struct work *w = &d->work[d->core.slots[slot].task];
+    struct failure **kept = &d->failures[slot];
     struct err full;
-    if (!w->failure)
-        w->failure = sys_calloc(1, sizeof *w->failure);
-    if (!w->failure) {
-        (void)err_memory(&full, "a failure", sizeof *w->failure);
+    if (!*kept)
+        *kept = sys_calloc(1, sizeof **kept);
+    struct failure *f = *kept;
+    if (!f) {
+        (void)err_memory(&full, "a failure", sizeof *f);
         driver_fail(d, &full, 1);
         return false;
     }
-    struct failure *f = w->failure;
     uint64_t fingerprint = failure_fingerprint(e);
     f->decided = f->decided && f->fingerprint == fingerprint && fingerprint != 0;
     f->err = *e;
     f->fingerprint = fingerprint;
     f->attempt = d->running[slot];
     return true;
+}
+
+void failed_adopt(struct driver *d, uint32_t slot, struct work *w)
+{
+    CHECK(d->failures[slot]);
+    sys_free(w->failure);
+    w->failure = d->failures[slot];
+    d->failures[slot] = NULL;
 }
 
 const char *failed_place(const struct err *e, char out[FAILED_PLACE_MAX])

@@ -336,6 +336,8 @@ static enum status make_place(struct driver *d, struct err *e)
         journal_header(d);
     else
         d->start_failed = true;
+    if (st == ST_OK)
+        st = change_open(d, e);
     return st;
 }
 

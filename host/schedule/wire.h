@@ -18,6 +18,9 @@ enum wire_type {
     WIRE_RESULT = 3, /* worker → driver: { serial, cpu_ns, result = value } or { serial, cpu_ns,
                         error = {…} } */
     WIRE_INTERRUPT = 4, /* driver → worker: { status }: the running attempt shall end with it */
+    WIRE_ASK = 5, /* worker → driver: { serial, error = {…} }: may this record be put aside? The
+                     attempt waits */
+    WIRE_ANSWER = 6, /* driver → worker: { serial, put_aside = bool } */
     /* Between driver and policy host (schedule/policy.h). */
     WIRE_POLICY_LOAD = 7, /* driver → host, once, first: { config = {…}, previous = encoded profile
                              or absent } (script/policy.h) */

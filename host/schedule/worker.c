@@ -36,6 +36,8 @@ struct worker {
     pthread_cond_t came;
     struct buf mail; /* the assignment that waits for the main thread */
     bool has_mail;
+    bool is_asking, has_answer, answer; /* a question about a record put aside; under the lock */
+    int64_t serial; /* of the running attempt; likewise */
     _Atomic int64_t cpu_start; /* of the process, when the attempt began */
     int64_t deadline; /* of the running attempt (sys_now), or 0; under the lock */
 };
@@ -61,6 +63,33 @@ static void take_assignment(struct worker *w, struct slice assignment)
     pthread_mutex_unlock(&w->lock);
 }
 
+static void take_answer(struct worker *w, struct slice payload)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->is_asking && val_get_int(payload, "serial", -1) == w->serial) {
+        w->answer = val_get_bool(payload, "put_aside", false);
+        w->has_answer = true;
+        pthread_cond_signal(&w->came);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* An attempt that waits for an answer runs no instruction that a hook could stop: it gets a no. Under
+ * the lock. */
+static void interrupt(struct worker *w)
+{
+    w->has_answer = w->is_asking;
+    pthread_cond_signal(&w->came);
+    script_interrupt(ST_TIMEOUT);
+}
+
+static void take_interrupt(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    interrupt(w);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void take_messages(struct worker *w, struct wire_reader *reader)
 {
     struct wire_message m;
@@ -69,7 +98,9 @@ static void take_messages(struct worker *w, struct wire_reader *reader)
         if (m.type == WIRE_ASSIGN)
             take_assignment(w, m.payload);
         else if (m.type == WIRE_INTERRUPT)
-            script_interrupt(ST_TIMEOUT);
+            take_interrupt(w);
+        else if (m.type == WIRE_ANSWER)
+            take_answer(w, m.payload);
         else
             leave();
     }
@@ -85,7 +116,7 @@ static int watch_deadline(struct worker *w)
     int64_t left = w->deadline ? w->deadline - sys_now() : INT64_MAX;
     if (left <= 0) {
         w->deadline = 0;
-        script_interrupt(ST_TIMEOUT);
+        interrupt(w);
     }
     pthread_mutex_unlock(&w->lock);
     if (left <= 0 || left / 1000000 >= HEARTBEAT_MS)
@@ -137,13 +168,57 @@ static void wait_for_mail(struct worker *w, struct buf *assignment)
     pthread_mutex_unlock(&w->lock);
 }
 
+static void send_message(enum wire_type type, struct slice payload)
+{
+    struct buf out = BUF_EMPTY;
+    struct err e;
+    err_clear(&e);
+    size_t sent = 0;
+    if (wire_put(&out, type, payload, &e) != ST_OK ||
+        wire_send(SOCKET_FD, &out, &sent, &e) != ST_OK) {
+        if (e.status != ST_INTERRUPTED)
+            log_err(&e);
+        _exit(1);
+    }
+    buf_free(&out);
+}
+
+/* attempt_host.put_aside: asks the driver, and waits. */
+static bool ask_put_aside(void *context, const struct err *e)
+{
+    struct worker *w = context;
+    struct buf question = BUF_EMPTY, error = BUF_EMPTY;
+    struct val_map m = VAL_MAP_EMPTY;
+    if (wire_put_err(e, &error) != ST_OK)
+        return false;
+    val_map_int(&m, "serial", w->serial);
+    val_map_value(&m, "error", buf_slice(&error));
+    buf_free(&error);
+    if (val_map_end(&m, &question) != ST_OK)
+        return false;
+    pthread_mutex_lock(&w->lock);
+    w->is_asking = true;
+    w->has_answer = w->answer = false;
+    pthread_mutex_unlock(&w->lock);
+    send_message(WIRE_ASK, buf_slice(&question));
+    buf_free(&question);
+    pthread_mutex_lock(&w->lock);
+    while (!w->has_answer)
+        pthread_cond_wait(&w->came, &w->lock);
+    bool answer = w->answer;
+    w->is_asking = false;
+    pthread_mutex_unlock(&w->lock);
+    return answer;
+}
+
 static enum status run_attempt(struct worker *w, struct slice assignment, struct buf *result,
                                struct err *e)
 {
+    struct attempt_host host = { ask_put_aside, w };
     struct slice kind;
     if (val_get_string(assignment, "kind", &kind) && slice_equal(kind, slice_str("format")))
         return format_attempt(assignment, w->page, result, e);
-    return script_attempt(assignment, w->page, result, e);
+    return script_attempt(assignment, w->page, &host, result, e);
 }
 
 /* What an attempt gave, as the payload of WIRE_RESULT. */
@@ -161,21 +236,6 @@ static enum status answer(const struct worker *w, int64_t serial, enum status st
     st = val_map_end(&m, out);
     buf_free(&error);
     return st;
-}
-
-static void send_message(enum wire_type type, struct slice payload)
-{
-    struct buf out = BUF_EMPTY;
-    struct err e;
-    err_clear(&e);
-    size_t sent = 0;
-    if (wire_put(&out, type, payload, &e) != ST_OK ||
-        wire_send(SOCKET_FD, &out, &sent, &e) != ST_OK) {
-        if (e.status != ST_INTERRUPTED)
-            log_err(&e);
-        _exit(1);
-    }
-    buf_free(&out);
 }
 
 /* The page tells of the attempt that begins, not of the one before. */
@@ -202,7 +262,11 @@ static void serve(struct worker *w)
         struct slice a = buf_slice(&assignment);
         int64_t serial = val_get_int(a, "serial", 0);
         atomic_store(&w->cpu_start, sys_cpu_time());
+        int64_t started = sys_now();
         reset_page(w->page, serial);
+        pthread_mutex_lock(&w->lock);
+        w->serial = serial;
+        pthread_mutex_unlock(&w->lock);
         struct err e;
         err_clear(&e);
         result.n = message.n = 0;
@@ -212,6 +276,8 @@ static void serve(struct worker *w)
         pthread_mutex_unlock(&w->lock);
         if (st != ST_OK)
             e.status = st;
+        if (e.elapsed_seconds < 0)
+            e.elapsed_seconds = (double)(sys_now() - started) / 1e9;
         if (answer(w, serial, st, buf_slice(&result), &e, &message) != ST_OK)
             _exit(1);
         POSITION_SET(w->page, phase, POS_IDLE);

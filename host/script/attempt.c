@@ -137,8 +137,8 @@ static enum status settle(struct position *page, enum status st, struct err *e)
     return st;
 }
 
-static enum status run_scripted(const struct kind *kind, struct slice assignment, struct position *page, struct buf *result,
-                                struct err *e)
+static enum status run_scripted(const struct kind *kind, struct slice assignment, struct position *page,
+                                const struct attempt_host *host, struct buf *result, struct err *e)
 {
     struct task t;
     struct script *s;
@@ -150,9 +150,12 @@ static enum status run_scripted(const struct kind *kind, struct slice assignment
     if (st != ST_OK)
         return st;
     t.script = s;
+    t.host = host;
     s->task = &t;
     st = kind->run(&t, result, e);
     st = settle(page, st, e);
+    if (st != ST_OK)
+        task_measure(&t, e);
     s->task = NULL;
     task_free(&t);
     script_close(s);
@@ -166,11 +169,14 @@ static enum status run_plain(const struct kind *kind, struct slice assignment, s
     task_init(&t, &none, assignment, kind->kind);
     enum status st = kind->run(&t, result, e);
     st = settle(page, st, e);
+    if (st != ST_OK)
+        task_measure(&t, e);
     task_free(&t);
     return st;
 }
 
-enum status script_attempt(struct slice assignment, struct position *page, struct buf *result, struct err *e)
+enum status script_attempt(struct slice assignment, struct position *page, const struct attempt_host *host, struct buf *result,
+                           struct err *e)
 {
     err_clear(e);
     if (val_check(assignment) != ST_OK)
@@ -179,7 +185,7 @@ enum status script_attempt(struct slice assignment, struct position *page, struc
     if (!kind)
         return err_set(e, ST_USAGE, "an assignment of no known kind");
     reset_page(page, (uint64_t)val_get_int(assignment, "serial", 0));
-    enum status st = kind->needs_script ? run_scripted(kind, assignment, page, result, e)
+    enum status st = kind->needs_script ? run_scripted(kind, assignment, page, host, result, e)
                                         : run_plain(kind, assignment, page, result, e);
     POSITION_SET(page, phase, POS_IDLE);
     return st;

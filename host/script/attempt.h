@@ -61,9 +61,18 @@
 #include "base/position.h"
 #include "data/codec.h"
 
+/* What an attempt asks of whoever runs it. */
+struct attempt_host {
+    /* Whether the record (group) that `e` is about is put aside; `e` has its place, the attempt's time and memory. May take its time. NULL: no. */
+    bool (*put_aside)(void *context, const struct err *e);
+    void *context;
+};
+
 /* Runs one assignment. `result` gets the encoded result (appended) when ST_OK is returned. ST_USAGE: the job, profile or arguments are wrong
- * (message with file:line). Otherwise an error type. The page is the worker's own (never NULL). */
-enum status script_attempt(struct slice assignment, struct position *page, struct buf *result, struct err *e);
+ * (message with file:line). Otherwise an error type; elapsed_seconds and memory_peak are filled. The page is the worker's own (never NULL);
+ * `host` may be NULL: no to every question. */
+enum status script_attempt(struct slice assignment, struct position *page, const struct attempt_host *host, struct buf *result,
+                           struct err *e);
 
 /* Called from the worker's other thread when the driver asks for an end or a deadline passed: arms the hook of
  * the running attempt so that it ends with `status` at the next Lua instruction. Safe at any time. */

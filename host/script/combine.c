@@ -2,6 +2,9 @@
 #include "script/combine.h"
 
 #include "script/failure.h"
+#include "script/quarantine.h"
+
+#include <stdio.h>
 
 struct combine_call {
     struct map_emitter *em;
@@ -77,6 +80,20 @@ static int combine_body(lua_State *L)
     return 0;
 }
 
+/* Its pairs come from many records, so that none of them is to blame and none can be put aside. */
+static void place(struct map_emitter *em, struct slice key, struct err *e)
+{
+    struct buf text = BUF_EMPTY;
+    em->combine_failed = true;
+    if (em->task->undo.active && quarantine_is_for(e->status)) {
+        size_t n = strlen(e->message);
+        (void)snprintf(e->message + n, sizeof e->message - n, " (in combine, where no record can be put aside)");
+    }
+    if (output_text_of_key(key, &text) == ST_OK && buf_terminate(&text) == ST_OK)
+        (void)snprintf(e->key, sizeof e->key, "%s", (const char *)text.p);
+    buf_free(&text);
+}
+
 enum status combine_group(void *context, struct slice key, const struct group_values *values, combine_put put,
                           void *put_context, struct err *e)
 {
@@ -91,6 +108,8 @@ enum status combine_group(void *context, struct slice key, const struct group_va
     s->L = em->L;
     enum status st = script_protect(s, combine_body, &call, e);
     s->L = outer;
+    if (st != ST_OK)
+        place(em, key, e);
     POSITION_SET(s->page, phase, phase);
     em->combining = NULL;
     return st;

@@ -297,8 +297,10 @@ void emit_result(const struct map_result *r, struct val_map *result)
 
 void emit_close(struct map_emitter *em)
 {
-    if (em->task)
+    if (em->task) {
         em->task->emitter = NULL;
+        luaL_unref(em->task->script->L, LUA_REGISTRYINDEX, em->combine_ref);
+    }
     collect_close(em->collect);
     agg_free(em->agg);
     if (em->has_spec)

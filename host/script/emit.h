@@ -20,6 +20,7 @@ struct map_emitter {
     int combine_ref;         /* registry reference, or LUA_NOREF */
     struct buf combine_bytes; /* scratch of the combiner's emit */
     struct combine_call *combining; /* the group being combined, or NULL */
+    bool combine_failed;     /* the error is combine's: no record is to blame */
     lua_Integer groups;      /* combined so far: tells a stale iterator */
     struct slice *boundaries;
     uint64_t pairs;          /* emitted */

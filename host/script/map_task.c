@@ -1,29 +1,46 @@
-/* map_task.c: see map_task.h. The loop over records is one protected call; what it touches a record is kept to the stack. */
+/* map_task.c: see map_task.h. The loop over records is one protected call; what it touches a record is kept to the stack. When a record
+ * fails, the call is left, the record is put aside, and the call is entered again where the reader stands: so good records pay nothing for
+ * those that are bad. What the loop needs of Lua is kept in a table meanwhile. */
 #include "script/map_task.h"
 
 #include "base/sys.h"
+#include "data/json.h"
 #include "script/emit.h"
 #include "script/job.h"
 #include "script/lua_reader.h"
 #include "script/map_parts.h"
+#include "script/quarantine.h"
 #include "script/words.h"
 
 #include <stdio.h>
 
 enum { REPORT_EVERY = 256 }; /* records between two looks at bytes and memory, unless a heartbeat comes first */
 
+/* Stack indexes in the loop: the table that keeps the rest between two calls (same indexes), and what a record needs. */
+enum { AT_KEPT = 1, AT_STEP, AT_EMIT, AT_STATE, AT_MAP, AT_READER, AT_HANDLE, KEPT_VALUE };
+
+enum place {
+    OUTSIDE,   /* what fails is not a record's */
+    READING,   /* in a reader in Lua */
+    IN_RECORD, /* in map, until its pairs are folded */
+};
+
 struct map_task {
     struct task *task;
     struct map_emitter emitter; /* the collector and what stands around it */
     struct map_parts parts;
     struct record record;
+    struct quarantine aside;
     struct err err;
     uint64_t records;
+    uint64_t pairs_before; /* emitted when the record began */
     uint64_t beat; /* the heartbeat of the last report */
+    enum place place;
     bool word_mapper;
-    /* stack indexes */
-    int step, emit, state, map;
+    bool reader_open; /* the part's reader in Lua is kept */
+    int kept; /* registry reference of the table */
     int args; /* of map: 3, or 4 with a state */
+    struct buf key, bytes; /* scratch: of a record put aside */
 };
 
 /* --- reports --- */
@@ -40,66 +57,190 @@ static void report(struct map_task *m)
         POSITION_SET(page, spills, collect_spills(m->emitter.collect));
 }
 
-static inline void at_record(struct map_task *m, uint64_t offset)
+/* A record begins. */
+static inline void at_record(struct map_task *m, uint64_t offset, enum place place)
 {
     struct task *t = m->task;
     struct position *page = t->script->page;
     t->offset = (int64_t)offset;
     t->record = (int64_t)m->records;
+    m->place = place;
+    m->pairs_before = m->emitter.pairs;
+    task_mark(t);
     POSITION_SET(page, offset, offset);
     POSITION_SET(page, record, m->records);
     if (m->records % REPORT_EVERY == 0 || POSITION_GET(page, heartbeat) != m->beat)
         report(m);
 }
 
-/* --- one record --- */
-
-static int raise_status(lua_State *L, struct map_task *m)
+static int raise(lua_State *L, struct map_task *m)
 {
-    if (m->err.record >= 0 && m->err.status == ST_BAD_RECORD)
-        m->err.record = (int64_t)m->records; /* the reader counts in the part */
     return script_raise(L, &m->err);
 }
 
+/* --- records put aside --- */
+
+/* A pair of the step before is shown as text and JSON, as nobody reads its bytes. */
+static void show_pair(struct map_task *m, struct culprit *c)
+{
+    m->key.n = m->bytes.n = 0;
+    c->bytes = m->record.value;
+    if (json_from_value(m->record.value, 0, &m->bytes, NULL) == ST_OK)
+        c->bytes = buf_slice(&m->bytes);
+    if (output_text_of_key(m->record.key, &m->key) == ST_OK)
+        c->key = buf_slice(&m->key);
+}
+
+static struct culprit describe(struct map_task *m)
+{
+    struct culprit c = { "record", m->task->file, m->task->offset, m->task->record, { NULL, 0 }, { NULL, 0 } };
+    enum input_format format = m->parts.input->spec.format;
+    if (format == IN_LUA)
+        c.bytes = buf_slice(&m->bytes);
+    else if (format == IN_PAIRS)
+        show_pair(m, &c);
+    else
+        c.bytes = m->record.raw;
+    return c;
+}
+
+/* The record at hand failed with m->err: ST_OK when it is aside. */
+static enum status put_aside(struct map_task *m)
+{
+    m->place = OUTSIDE;
+    task_place(m->task, &m->err);
+    struct culprit c = describe(m);
+    enum status st = quarantine_put(&m->aside, &c, &m->err);
+    m->records += st == ST_OK;
+    return st;
+}
+
+static void bad_record(lua_State *L, struct map_task *m)
+{
+    at_record(m, m->record.offset, OUTSIDE);
+    m->err.record = (int64_t)m->records; /* the reader counts in the part */
+    if (put_aside(m) != ST_OK)
+        (void)raise(L, m);
+}
+
+static void skip_record(lua_State *L, struct map_task *m)
+{
+    m->place = OUTSIDE;
+    struct culprit c = describe(m);
+    if (quarantine_skip(&m->aside, &c, &m->err) != ST_OK)
+        (void)raise(L, m);
+    m->records++;
+}
+
+/* The value at `index`, which a reader in Lua gave, into m->bytes: a string as it is, else as JSON. */
+static void keep_bytes(lua_State *L, struct map_task *m, int index)
+{
+    struct script *s = m->task->script;
+    size_t n;
+    m->bytes.n = s->bytes.n = 0;
+    if (lua_type(L, index) == LUA_TSTRING) {
+        const char *p = lua_tolstring(L, index, &n);
+        (void)buf_append(&m->bytes, p, n);
+    } else if (value_encode(&s->encoder, L, index, &s->bytes) == ST_OK) {
+        (void)json_from_value(buf_slice(&s->bytes), 0, &m->bytes, NULL);
+    }
+}
+
+/* Protected: looks up what the reader in Lua gave. */
+static int find_bytes_body(lua_State *L)
+{
+    struct map_task *m = lua_touserdata(L, 1);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, m->kept);
+    (void)lua_rawgeti(L, -1, KEPT_VALUE);
+    keep_bytes(L, m, lua_gettop(L));
+    return 0;
+}
+
+/* The protected call ended with `st` and `e`. ST_OK: the record is aside and the loop may go on; else what the attempt ends with. */
+static enum status recover(struct map_task *m, enum status st, struct err *e)
+{
+    struct task *t = m->task;
+    bool is_own = m->place == IN_RECORD || (m->place == READING && st == ST_BAD_RECORD);
+    m->err = *e;
+    if (!is_own || !quarantine_is_for(st) || !task_can_take_back(t))
+        return st;
+    m->bytes.n = 0;
+    st = task_take_back(t, e);
+    if (st == ST_OK && m->place == IN_RECORD && m->reader_open)
+        st = script_protect(t->script, find_bytes_body, m, e);
+    if (st != ST_OK)
+        return st;
+    if (m->emitter.collect)
+        collect_undo(m->emitter.collect);
+    m->emitter.pairs = m->pairs_before;
+    st = put_aside(m);
+    if (st != ST_OK)
+        *e = m->err;
+    return st;
+}
+
+/* --- one record --- */
+
+/* A refused value of the part or a side output may be the record's fault as long as nothing of it is written; what is folded stays. */
 static inline void commit(lua_State *L, struct map_task *m)
 {
     struct map_emitter *em = &m->emitter;
     script_check(L, m->task->script);
     em->L = L; /* not the coroutine that emitted: it may be gone */
+    if (m->task->staged.n && task_commit(m->task, &m->err) != ST_OK)
+        (void)raise(L, m);
+    m->place = OUTSIDE;
     if (em->collect) {
         struct collect_place place = { m->task->file, m->task->offset, (int64_t)m->records };
         if (collect_commit(em->collect, &place, &m->err) != ST_OK)
-            (void)raise_status(L, m);
+            (void)raise(L, m);
+        if (m->task->staged.n && task_commit(m->task, &m->err) != ST_OK) /* side outputs of combine */
+            (void)raise(L, m);
     }
-    if (m->task->staged.n && task_commit(m->task, &m->err) != ST_OK)
-        (void)raise_status(L, m);
     m->records++;
 }
 
 /* Calls map on the record whose key and value are on top of the function. */
 static inline void call_map(lua_State *L, struct map_task *m)
 {
-    lua_pushvalue(L, m->emit);
+    lua_pushvalue(L, AT_EMIT);
     if (m->args == 4)
-        lua_pushvalue(L, m->state);
+        lua_pushvalue(L, AT_STATE);
     lua_call(L, m->args, 0);
     commit(L, m);
+}
+
+/* Steps to the next record that is for map; those that do not decode or are to be skipped are put aside on the way. */
+static inline bool next_record(lua_State *L, struct map_task *m)
+{
+    for (;;) {
+        enum status st = reader_next(m->parts.reader, &m->record, &m->err);
+        if (__builtin_expect(st == ST_OK && m->records != m->aside.skip_at, 1)) {
+            at_record(m, m->record.offset, IN_RECORD);
+            return true;
+        }
+        if (st == ST_END)
+            return false;
+        if (st != ST_OK && st != ST_BAD_RECORD)
+            (void)raise(L, m);
+        if (m->records == m->aside.skip_at) {
+            at_record(m, m->record.offset, OUTSIDE);
+            skip_record(L, m);
+        } else {
+            bad_record(L, m);
+        }
+    }
 }
 
 /* --- one part --- */
 
 static void map_reader(lua_State *L, struct map_task *m)
 {
-    struct record *rec = &m->record;
-    enum status st;
-    while ((st = reader_next(m->parts.reader, rec, &m->err)) == ST_OK) {
-        at_record(m, rec->offset);
-        lua_pushvalue(L, m->map);
-        map_parts_push(L, &m->parts, rec);
+    while (next_record(L, m)) {
+        lua_pushvalue(L, AT_MAP);
+        map_parts_push(L, &m->parts, &m->record);
         call_map(L, m);
     }
-    if (st != ST_END)
-        (void)raise_status(L, m);
 }
 
 /* mr.word_mapper: the words of raw records, without a Lua value. */
@@ -107,49 +248,84 @@ static void map_words(lua_State *L, struct map_task *m)
 {
     struct record *rec = &m->record;
     struct collect *c = m->emitter.collect;
-    enum status st;
-    while ((st = reader_next(m->parts.reader, rec, &m->err)) == ST_OK) {
-        if (!rec->is_raw)
-            (void)luaL_error(L, "mr.word_mapper reads text; use a map function for this input");
+    enum input_format format = m->parts.input->spec.format;
+    if (format != IN_TEXT && format != IN_WHOLE && format != IN_FIXED)
+        (void)luaL_error(L, "mr.word_mapper reads text; use a map function for this input");
+    while (next_record(L, m)) {
         const uint8_t *p = rec->value.p, *end = p + rec->value.n, *word;
-        at_record(m, rec->offset);
         while (words_next(words_class, &p, end, &word)) {
             if (collect_string_int(c, (const char *)word, (size_t)(p - word), 1, &m->err) != ST_OK)
-                (void)raise_status(L, m);
+                (void)raise(L, m);
             m->emitter.pairs++;
         }
         commit(L, m);
     }
-    if (st != ST_END)
-        (void)raise_status(L, m);
+}
+
+/* The reader and its handle are on the stack and, for another call, in the table. */
+static void open_lua_reader(lua_State *L, struct map_task *m, struct lua_reader *reader)
+{
+    if (m->reader_open) {
+        for (int i = AT_READER; i <= AT_HANDLE; i++)
+            (void)lua_rawgeti(L, AT_KEPT, i);
+        reader->base = AT_READER;
+        return;
+    }
+    lua_reader_open(L, reader, AT_STEP, &m->parts);
+    CHECK(reader->base == AT_READER);
+    for (int i = AT_READER; i <= AT_HANDLE; i++) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, AT_KEPT, i);
+    }
+    m->reader_open = true;
+}
+
+/* Reads a record into the stack above the map function; keeps its value for the quarantine. */
+static bool read_lua_record(lua_State *L, struct map_task *m, struct lua_reader *reader)
+{
+    at_record(m, (uint64_t)m->task->offset, READING);
+    lua_pushvalue(L, AT_MAP);
+    if (!lua_reader_next(L, reader))
+        return false;
+    m->place = IN_RECORD;
+    if (m->task->undo.active) {
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, AT_KEPT, KEPT_VALUE);
+    }
+    return true;
 }
 
 static void map_lua_reader(lua_State *L, struct map_task *m)
 {
     struct lua_reader reader;
-    lua_reader_open(L, &reader, m->step, &m->parts);
-    for (;;) {
-        at_record(m, (uint64_t)m->task->offset);
-        lua_pushvalue(L, m->map);
-        if (!lua_reader_next(L, &reader))
-            break;
-        call_map(L, m);
+    open_lua_reader(L, m, &reader);
+    while (read_lua_record(L, m, &reader)) {
+        if (m->records != m->aside.skip_at) {
+            call_map(L, m);
+            continue;
+        }
+        keep_bytes(L, m, lua_gettop(L));
+        lua_settop(L, AT_HANDLE);
+        skip_record(L, m);
     }
+    m->place = OUTSIDE;
+    m->reader_open = false;
     lua_reader_close(L, &reader);
 }
 
 /* The map function of the part's input goes to its place on the stack. */
 static void choose_map(lua_State *L, struct map_task *m)
 {
-    (void)lua_getfield(L, m->step, "maps");
+    m->word_mapper = false;
+    (void)lua_getfield(L, AT_STEP, "maps");
     if (m->parts.input->entry < 0 || lua_rawgeti(L, -1, m->parts.input->entry + 1) == LUA_TNIL) {
-        m->word_mapper = job_field(L, m->step, "word_mapper");
+        m->word_mapper = job_field(L, AT_STEP, "word_mapper") && lua_toboolean(L, -1);
         lua_pop(L, 1);
-        (void)lua_getfield(L, m->step, "map");
+        (void)lua_getfield(L, AT_STEP, "map");
     }
-    lua_replace(L, m->map);
-    lua_settop(L, m->map);
-    if (!m->word_mapper && lua_isnil(L, m->map))
+    lua_replace(L, AT_MAP);
+    lua_settop(L, AT_MAP);
+    if (!m->word_mapper && lua_isnil(L, AT_MAP))
         (void)luaL_error(L, "no map for this input: give the job a map, or this entry of input_files one of its own");
 }
 
@@ -172,37 +348,53 @@ static void finish(lua_State *L, struct map_task *m)
     POSITION_SET(m->task->script->page, phase, POS_FINISH);
     m->task->file = NULL;
     m->task->offset = m->task->record = -1;
-    if (job_field(L, m->step, "finish")) {
-        lua_pushvalue(L, m->emit);
-        lua_pushvalue(L, m->state);
+    if (job_field(L, AT_STEP, "finish")) {
+        lua_pushvalue(L, AT_EMIT);
+        lua_pushvalue(L, AT_STATE);
         lua_call(L, 2, 0);
         commit(L, m);
         m->records--;
     }
-    lua_settop(L, m->map);
+    lua_settop(L, AT_MAP);
 }
 
-/* The protected body: load, init, every part, finish. */
-static int map_body(lua_State *L)
+/* The protected body before the first record: load and init. What the loop needs goes into the table. */
+static int open_body(lua_State *L)
 {
     struct map_task *m = lua_touserdata(L, 1);
     struct task *t = m->task;
     lua_settop(L, 0);
+    lua_createtable(L, KEPT_VALUE, 0);
+    lua_pushvalue(L, AT_KEPT);
+    m->kept = luaL_ref(L, LUA_REGISTRYINDEX);
     job_push_step(L, t);
-    m->step = lua_gettop(L);
-    if (emit_open(L, &m->emitter, t, m->step, &m->err) != ST_OK)
-        return script_raise(L, &m->err);
-    emit_push_map(L, &m->emitter, m->step);
-    m->emit = lua_gettop(L);
-    job_init(L, t, m->step);
-    m->state = lua_gettop(L);
-    m->args = job_field(L, m->step, "init") ? 4 : 3;
-    m->map = lua_gettop(L);
-    enum status st;
+    if (emit_open(L, &m->emitter, t, AT_STEP, &m->err) != ST_OK)
+        return raise(L, m);
+    emit_push_map(L, &m->emitter, AT_STEP);
+    job_init(L, t, AT_STEP);
+    m->args = job_field(L, AT_STEP, "init") ? 4 : 3;
+    lua_settop(L, AT_STATE);
+    for (int i = AT_STATE; i > AT_KEPT; i--)
+        lua_rawseti(L, AT_KEPT, i);
+    return 0;
+}
+
+/* The protected body: every part, from where it stands, and finish. */
+static int loop_body(lua_State *L)
+{
+    struct map_task *m = lua_touserdata(L, 1);
+    enum status st = ST_OK;
+    lua_settop(L, 0);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, m->kept);
+    for (int i = AT_STEP; i <= AT_STATE; i++)
+        (void)lua_rawgeti(L, AT_KEPT, i);
+    lua_pushnil(L);
+    if (m->parts.part)
+        map_part(L, m);
     while ((st = map_parts_open(&m->parts, &m->err)) == ST_OK)
         map_part(L, m);
     if (st != ST_END)
-        return raise_status(L, m);
+        return raise(L, m);
     finish(L, m);
     return 0;
 }
@@ -212,9 +404,24 @@ static int seal_body(lua_State *L)
 {
     struct map_task *m = lua_touserdata(L, 1);
     if (m->task->staged.n && task_commit(m->task, &m->err) != ST_OK)
-        return raise_status(L, m);
+        return raise(L, m);
     task_seal(L, m->task);
     return 0;
+}
+
+static enum status map_records(struct map_task *m, struct err *e)
+{
+    struct script *s = m->task->script;
+    enum status st = script_protect(s, open_body, m, e);
+    if (st != ST_OK)
+        return st;
+    do {
+        st = script_protect(s, loop_body, m, e);
+        if (st == ST_OK)
+            return st;
+        st = recover(m, st, e);
+    } while (st == ST_OK);
+    return st;
 }
 
 static enum status put_result(struct map_task *m, const struct map_result *r, struct buf *out)
@@ -223,18 +430,31 @@ static enum status put_result(struct map_task *m, const struct map_result *r, st
     task_result(m->task, &result);
     val_map_int(&result, "records_in", (int64_t)m->records);
     val_map_int(&result, "bytes_in", (int64_t)map_parts_bytes(&m->parts));
+    quarantine_result(&m->aside, &result);
     emit_result(r, &result);
     return val_map_end(&result, out);
 }
 
+static void close_task(struct map_task *m)
+{
+    luaL_unref(m->task->script->L, LUA_REGISTRYINDEX, m->kept);
+    emit_close(&m->emitter);
+    map_parts_free(&m->parts);
+    quarantine_free(&m->aside);
+    buf_free(&m->key);
+    buf_free(&m->bytes);
+}
+
 enum status map_task_run(struct task *t, struct buf *result, struct err *e)
 {
-    struct map_task m = { .task = t };
+    struct map_task m = { .task = t, .kept = LUA_NOREF };
     struct map_result r = { .has_run = false };
     err_clear(&m.err);
     enum status st = map_parts_init(&m.parts, t, e);
     if (st == ST_OK)
-        st = script_protect(t->script, map_body, &m, e);
+        st = quarantine_open(&m.aside, t, e);
+    if (st == ST_OK)
+        st = map_records(&m, e);
     report(&m);
     if (st == ST_OK)
         st = emit_finish(&m.emitter, &r, e);
@@ -243,10 +463,11 @@ enum status map_task_run(struct task *t, struct buf *result, struct err *e)
     if (st == ST_OK)
         st = task_close_outputs(t, e);
     if (st == ST_OK)
+        st = quarantine_close(&m.aside, e);
+    if (st == ST_OK)
         st = put_result(&m, &r, result);
-    if (st != ST_OK)
+    if (st != ST_OK && !m.emitter.combine_failed)
         task_place(t, e);
-    emit_close(&m.emitter);
-    map_parts_free(&m.parts);
+    close_task(&m);
     return st;
 }

@@ -169,7 +169,10 @@ static int increment(lua_State *L)
     push_group(L);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, 5) == LUA_TNIL) {
+    bool is_new = lua_rawget(L, 5) == LUA_TNIL;
+    if (t->undo.active)
+        undo_note_counter(L, &t->undo, 7);
+    if (is_new) {
         lua_pop(L, 1);
         lua_pushvalue(L, 3);
     } else {

@@ -1,4 +1,5 @@
-/* reduce_task.c: see reduce_task.h. Declared reducers and the identity make no Lua value; a Lua reduce is called a group at a time. */
+/* reduce_task.c: see reduce_task.h. Declared reducers and the identity make no Lua value; a Lua reduce is called a group at a time. The
+ * loop over groups is one protected call, entered again after a group was put aside, as in map_task.c. */
 #include "script/reduce_task.h"
 
 #include "base/sys.h"
@@ -6,13 +7,19 @@
 #include "script/emit.h"
 #include "script/groups.h"
 #include "script/job.h"
+#include "script/quarantine.h"
 
 #include <stdio.h>
 
 enum { REPORT_EVERY = 256, REPORT_PAIRS = 65536 }; /* groups, pairs; unless a heartbeat comes first */
 
+/* Stack indexes in the loop: the table that keeps the rest between two calls (same indexes), and what a group needs. */
+enum { AT_KEPT = 1, AT_STEP, AT_EMIT, AT_STATE, AT_CHOSEN };
+
 struct reduce_task {
     struct task *task;
+    struct quarantine aside;
+    bool in_group;        /* what fails is the group's */
     struct groups groups;
     struct agg *agg;      /* declared reduce, or NULL */
     void *agg_state;      /* between init and drop; NULL when there is none */
@@ -24,7 +31,10 @@ struct reduce_task {
     struct err err;
     uint64_t beat;        /* the heartbeat of the last report */
     lua_Integer serial;   /* of the group that reduce is working on: tells a stale iterator */
-    int step, emit, state, reduce, args, by; /* stack indexes; number of reduce's arguments */
+    int kept;             /* registry reference of the table */
+    int args;             /* of reduce: 3, or 4 with a state */
+    int reduce, by;       /* AT_CHOSEN when that is the function, or mr.top's rank; else 0 */
+    struct buf key;       /* scratch: the text of a group's key */
 };
 
 /* --- where it stands --- */
@@ -64,6 +74,7 @@ static void at_group(struct reduce_task *r)
     size_t skip = key.n > 0 && key.p[0] == KEY_STRING ? 1 : 0;
     size_t n = key.n - skip < POSITION_KEY_MAX - 1 ? key.n - skip : POSITION_KEY_MAX - 1;
     r->task->record = (int64_t)r->groups.groups - 1;
+    task_mark(r->task);
     POSITION_SET(page, record, r->groups.groups - 1);
     memcpy(page->key, key.p + skip, n);
     page->key[n] = '\0';
@@ -71,20 +82,27 @@ static void at_group(struct reduce_task *r)
         report(r);
 }
 
+static enum status key_text(struct reduce_task *r)
+{
+    r->key.n = 0;
+    return output_text_of_key(buf_slice(&r->groups.group_key), &r->key);
+}
+
 static void place_key(struct reduce_task *r, struct err *e)
 {
-    struct buf text = BUF_EMPTY;
-    if (r->groups.groups > 0 && !*e->key && output_text_of_key(buf_slice(&r->groups.group_key), &text) == ST_OK) {
-        size_t n = text.n < sizeof e->key - 1 ? text.n : sizeof e->key - 1;
-        memcpy(e->key, text.p, n);
-        e->key[n] = '\0';
-    }
-    buf_free(&text);
+    if (r->task->record >= 0 && !*e->key && key_text(r) == ST_OK && buf_terminate(&r->key) == ST_OK)
+        (void)snprintf(e->key, sizeof e->key, "%s", (const char *)r->key.p);
 }
 
 static int raise(lua_State *L, struct reduce_task *r)
 {
     return script_raise(L, &r->err);
+}
+
+static int broken(lua_State *L, struct reduce_task *r, const char *what)
+{
+    (void)err_set(&r->err, ST_CORRUPT, "%s of a run does not decode", what);
+    return raise(L, r);
 }
 
 static void write_pair(lua_State *L, struct reduce_task *r, struct slice key, struct slice value)
@@ -93,6 +111,52 @@ static void write_pair(lua_State *L, struct reduce_task *r, struct slice key, st
     r->task->bytes_out += key.n + value.n;
     if (output_pair(r->task->part, key, value, &r->err) != ST_OK)
         (void)raise(L, r);
+    r->task->undo.written = true;
+}
+
+/* --- groups put aside --- */
+
+static struct culprit describe(struct reduce_task *r)
+{
+    struct culprit c = { "group", NULL, -1, r->task->record, { NULL, 0 }, { NULL, 0 } };
+    if (key_text(r) == ST_OK)
+        c.key = slice_of(r->key.p ? r->key.p : (const uint8_t *)"", r->key.n);
+    return c;
+}
+
+static void skip_group(lua_State *L, struct reduce_task *r)
+{
+    struct culprit c = describe(r);
+    if (quarantine_skip(&r->aside, &c, &r->err) != ST_OK)
+        (void)raise(L, r);
+}
+
+static void drop_state(struct reduce_task *r)
+{
+    if (r->agg_state)
+        agg_drop(r->agg, r->agg_state);
+    r->agg_state = NULL;
+}
+
+/* The protected call ended with `st` and `e`. ST_OK: the group is aside and the loop may go on; else what the attempt ends with. */
+static enum status recover(struct reduce_task *r, enum status st, struct err *e)
+{
+    struct task *t = r->task;
+    if (!r->in_group || !quarantine_is_for(st) || !task_can_take_back(t))
+        return st;
+    r->in_group = false;
+    drop_state(r);
+    r->err = *e;
+    st = task_take_back(t, e);
+    if (st != ST_OK)
+        return st;
+    place_key(r, &r->err);
+    task_place(t, &r->err);
+    struct culprit c = describe(r);
+    st = quarantine_put(&r->aside, &c, &r->err);
+    if (st != ST_OK)
+        *e = r->err;
+    return st;
 }
 
 /* --- identity --- */
@@ -116,7 +180,7 @@ static struct slice ranked(lua_State *L, struct reduce_task *r, struct slice val
     if (!r->by)
         return value;
     if (!value_push(L, value))
-        (void)luaL_error(L, "a value does not decode");
+        (void)broken(L, r, "a value");
     int at = lua_gettop(L);
     emit_push_rank(L, r->by, at);
     r->out.n = 0;
@@ -190,7 +254,7 @@ static int next_value(lua_State *L)
         good = key_push(L, &r->task->script->cursor, g->key);
     else
         lua_pushvalue(L, lua_upvalueindex(2));
-    return good ? 2 : luaL_error(L, "a pair of a run does not decode");
+    return good ? 2 : broken(L, r, "a pair");
 }
 
 static int reduce_emit(lua_State *L)
@@ -207,15 +271,15 @@ static void reduce_lua(lua_State *L, struct reduce_task *r)
 {
     struct script *s = r->task->script;
     r->serial++;
-    lua_pushvalue(L, r->reduce);
+    lua_pushvalue(L, AT_CHOSEN);
     if (!key_push(L, &s->cursor, buf_slice(&r->groups.group_key)))
-        (void)luaL_error(L, "a key of a run does not decode");
+        (void)broken(L, r, "a key");
     lua_pushinteger(L, r->serial);
     lua_pushvalue(L, -2);
     lua_pushcclosure(L, next_value, 2);
-    lua_pushvalue(L, r->emit);
+    lua_pushvalue(L, AT_EMIT);
     if (r->args == 4)
-        lua_pushvalue(L, r->state);
+        lua_pushvalue(L, AT_STATE);
     lua_call(L, r->args, 0);
 }
 
@@ -233,20 +297,21 @@ static enum status parse_agg(lua_State *L, struct reduce_task *r)
     return st == ST_OK ? st : r->err.status != ST_OK ? r->err.status : err_memory(&r->err, "a reducer", 0);
 }
 
-/* Which of the three ways: r->reduce is the function's index, or 0; r->agg the declaration, or NULL. */
+/* Which of the three ways: r->reduce with the function at AT_CHOSEN, r->agg with the declaration (r->by: mr.top's rank at AT_CHOSEN), or
+ * neither. */
 static void choose(lua_State *L, struct reduce_task *r)
 {
-    r->merges = job_field(L, r->step, "combine") && !job_field(L, r->step, "combine_function");
-    lua_settop(L, r->state);
-    if (job_field(L, r->step, "reduce_function")) {
-        r->reduce = lua_gettop(L);
+    r->merges = job_field(L, AT_STEP, "combine") && !job_field(L, AT_STEP, "combine_function");
+    lua_settop(L, AT_STATE);
+    if (job_field(L, AT_STEP, "reduce_function")) {
+        r->reduce = AT_CHOSEN;
         return;
     }
-    if (job_field(L, r->step, "reduce") && parse_agg(L, r) != ST_OK)
+    if (job_field(L, AT_STEP, "reduce") && parse_agg(L, r) != ST_OK)
         (void)raise(L, r);
-    lua_settop(L, r->state);
-    if (job_field(L, r->step, "by") && r->agg && !r->merges)
-        r->by = lua_gettop(L);
+    lua_settop(L, AT_STATE);
+    if (job_field(L, AT_STEP, "by") && r->agg && !r->merges)
+        r->by = AT_CHOSEN;
 }
 
 static enum status open_part(struct reduce_task *r)
@@ -264,20 +329,39 @@ static enum status open_part(struct reduce_task *r)
     return output_open(path, &r->spec, &t->part, &r->err);
 }
 
+static void reduce_group(lua_State *L, struct reduce_task *r)
+{
+    r->in_group = true;
+    if (r->reduce)
+        reduce_lua(L, r);
+    else if (r->agg)
+        reduce_declared(L, r);
+    else
+        reduce_identity(L, r);
+    script_check(L, r->task->script);
+    if (r->task->staged.n && task_commit(r->task, &r->err) != ST_OK)
+        (void)raise(L, r);
+    r->in_group = false;
+}
+
 static void reduce_groups(lua_State *L, struct reduce_task *r)
 {
-    struct script *s = r->task->script;
     enum status st;
-    POSITION_SET(s->page, phase, POS_REDUCE);
-    while ((st = groups_next(&r->groups, &r->err)) == ST_OK) {
+    POSITION_SET(r->task->script->page, phase, POS_REDUCE);
+    for (;;) {
+        while (r->groups.in_group) { /* what the group before left */
+            st = take_pair(r);
+            if (st != ST_OK && st != ST_END)
+                (void)raise(L, r);
+        }
+        st = groups_next(&r->groups, &r->err);
+        if (st != ST_OK)
+            break;
         at_group(r);
-        if (r->reduce)
-            reduce_lua(L, r);
-        else if (r->agg)
-            reduce_declared(L, r);
+        if ((uint64_t)r->task->record == r->aside.skip_at)
+            skip_group(L, r);
         else
-            reduce_identity(L, r);
-        script_check(L, s);
+            reduce_group(L, r);
     }
     if (st != ST_END)
         (void)raise(L, r);
@@ -287,35 +371,69 @@ static void finish(lua_State *L, struct reduce_task *r)
 {
     POSITION_SET(r->task->script->page, phase, POS_FINISH);
     r->task->record = -1;
+    task_mark(r->task);
     r->serial++; /* values of the last group are over */
-    if (!job_field(L, r->step, "finish"))
+    if (!job_field(L, AT_STEP, "finish"))
         return;
-    lua_pushvalue(L, r->emit);
-    lua_pushvalue(L, r->state);
+    lua_pushvalue(L, AT_EMIT);
+    lua_pushvalue(L, AT_STATE);
     lua_call(L, 2, 0);
     script_check(L, r->task->script);
+    if (r->task->staged.n && task_commit(r->task, &r->err) != ST_OK)
+        (void)raise(L, r);
 }
 
-static int reduce_body(lua_State *L)
+/* The protected body before the first group. What the loop needs goes into the table. */
+static int open_body(lua_State *L)
 {
     struct reduce_task *r = lua_touserdata(L, 1);
     struct task *t = r->task;
     lua_settop(L, 0);
+    lua_createtable(L, AT_CHOSEN, 0);
+    lua_pushvalue(L, AT_KEPT);
+    r->kept = luaL_ref(L, LUA_REGISTRYINDEX);
     job_push_step(L, t);
-    r->step = lua_gettop(L);
     if (open_part(r) != ST_OK || groups_open(&r->groups, t, &r->err) != ST_OK)
         return raise(L, r);
     t->emitter = r;
     lua_pushcfunction(L, reduce_emit);
-    r->emit = lua_gettop(L);
-    job_init(L, t, r->step);
-    r->state = lua_gettop(L);
-    r->args = job_field(L, r->step, "init") ? 4 : 3;
+    job_init(L, t, AT_STEP);
+    r->args = job_field(L, AT_STEP, "init") ? 4 : 3;
+    lua_settop(L, AT_STATE);
     choose(L, r);
+    lua_settop(L, AT_CHOSEN);
+    for (int i = AT_CHOSEN; i > AT_KEPT; i--)
+        lua_rawseti(L, AT_KEPT, i);
+    return 0;
+}
+
+/* The protected body: every group, from where it stands, and finish. */
+static int loop_body(lua_State *L)
+{
+    struct reduce_task *r = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, r->kept);
+    for (int i = AT_STEP; i <= AT_CHOSEN; i++)
+        (void)lua_rawgeti(L, AT_KEPT, i);
     reduce_groups(L, r);
     finish(L, r);
-    task_seal(L, t);
+    task_seal(L, r->task);
     return 0;
+}
+
+static enum status reduce_all(struct reduce_task *r, struct err *e)
+{
+    struct script *s = r->task->script;
+    enum status st = script_protect(s, open_body, r, e);
+    if (st != ST_OK)
+        return st;
+    do {
+        st = script_protect(s, loop_body, r, e);
+        if (st == ST_OK)
+            return st;
+        st = recover(r, st, e);
+    } while (st == ST_OK);
+    return st;
 }
 
 static enum status put_result(struct reduce_task *r, const struct output_stats *part, uint64_t bytes_in, struct buf *out)
@@ -329,6 +447,7 @@ static enum status put_result(struct reduce_task *r, const struct output_stats *
     val_map_int(&result, "bytes_out", (int64_t)r->task->bytes_out);
     val_map_int(&result, "spills", 0);
     val_map_int(&result, "segments", 0);
+    quarantine_result(&r->aside, &result);
     emit_put_part(part, &result);
     return val_map_end(&result, out);
 }
@@ -343,10 +462,12 @@ static enum status close_part(struct reduce_task *r, struct output_stats *stats,
 
 static void close_task(struct reduce_task *r)
 {
+    luaL_unref(r->task->script->L, LUA_REGISTRYINDEX, r->kept);
     r->task->emitter = NULL;
-    if (r->agg_state)
-        agg_drop(r->agg, r->agg_state);
+    drop_state(r);
     agg_free(r->agg);
+    quarantine_free(&r->aside);
+    buf_free(&r->key);
     groups_close(&r->groups);
     if (r->has_spec)
         output_spec_free(&r->spec);
@@ -356,17 +477,21 @@ static void close_task(struct reduce_task *r)
 
 enum status reduce_task_run(struct task *t, struct buf *result, struct err *e)
 {
-    struct reduce_task r = { .task = t };
+    struct reduce_task r = { .task = t, .kept = LUA_NOREF };
     struct output_stats part;
     err_clear(&r.err);
     POSITION_SET(t->script->page, part, (uint32_t)val_get_int(t->assignment, "partition", 0));
-    enum status st = script_protect(t->script, reduce_body, &r, e);
+    enum status st = quarantine_open(&r.aside, t, e);
+    if (st == ST_OK)
+        st = reduce_all(&r, e);
     report(&r);
     uint64_t bytes_in = r.groups.merge ? merge_bytes_done(r.groups.merge) : 0;
     if (st == ST_OK)
         st = close_part(&r, &part, e);
     if (st == ST_OK)
         st = task_close_outputs(t, e);
+    if (st == ST_OK)
+        st = quarantine_close(&r.aside, e);
     if (st == ST_OK)
         st = put_result(&r, &part, bytes_in, result);
     if (st != ST_OK) {

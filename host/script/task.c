@@ -20,6 +20,7 @@ void task_init(struct task *t, struct script *s, struct slice assignment, enum t
     t->group_by = (uint32_t)val_get_int(assignment, "group_by", 0);
     t->durable = val_get_bool(assignment, "durable", false);
     t->cpu_start = sys_cpu_time();
+    t->started = sys_now();
 }
 
 void task_free(struct task *t)
@@ -32,6 +33,7 @@ void task_free(struct task *t)
     t->part = NULL;
     buf_free(&t->counters);
     buf_free(&t->staged);
+    buf_free(&t->undo.log);
     arena_free(&t->arena);
 }
 
@@ -49,6 +51,12 @@ void task_place(const struct task *t, struct err *e)
         e->offset = t->offset;
         e->record = t->record;
     }
+}
+
+void task_measure(const struct task *t, struct err *e)
+{
+    e->elapsed_seconds = (double)(sys_now() - t->started) / 1e9;
+    e->memory_peak = t->script->memory.peak;
 }
 
 /* --- results --- */
@@ -123,6 +131,8 @@ void task_result(struct task *t, struct val_map *result)
 
 /* --- staged pairs: u32 target, varint key length, varint value length, key, value --- */
 
+enum { STAGE_KEEP = 4 << 20 }; /* a stage grown beyond this is given back */
+
 static struct output *target_output(struct task *t, uint32_t target)
 {
     return target ? t->side_outputs[target - 1].output : t->part;
@@ -146,15 +156,48 @@ enum status task_commit(struct task *t, struct err *e)
         memcpy(head, p, sizeof head);
         p += sizeof head;
         st = write_pair(t, head[0], slice_of(p, head[1]), slice_of(p + head[1], head[2]), e);
+        t->undo.written |= st == ST_OK;
         p += (size_t)head[1] + head[2];
     }
     t->staged.n = 0;
+    if (t->staged.cap > STAGE_KEEP)
+        buf_free(&t->staged);
     return st;
 }
 
 void task_undo(struct task *t)
 {
     t->staged.n = 0;
+}
+
+/* Side outputs that were opened for what is taken back. */
+static enum status close_new_outputs(struct task *t, struct err *e)
+{
+    enum status st = ST_OK;
+    while (st == ST_OK && t->side_output_count > t->undo.side_outputs) {
+        struct side_output *o = &t->side_outputs[--t->side_output_count];
+        output_abandon(o->output);
+        o->output = NULL;
+        st = sys_unlink(o->path, e);
+    }
+    return st;
+}
+
+static int take_back_body(lua_State *L)
+{
+    undo_counters(L, lua_touserdata(L, 1));
+    return 0;
+}
+
+enum status task_take_back(struct task *t, struct err *e)
+{
+    struct script *s = t->script;
+    CHECK(task_can_take_back(t));
+    err_clear(&s->fatal);
+    task_undo(t);
+    s->rng = t->undo.rng;
+    enum status st = close_new_outputs(t, e);
+    return st == ST_OK && t->undo.log.n > 0 ? script_protect(s, take_back_body, t, e) : st;
 }
 
 /* Encodes into `out` what stands at the two indexes; raises on refusal, with `out` cut back. */
@@ -189,13 +232,9 @@ void task_stage(lua_State *L, struct task *t, uint32_t target, int key, int valu
         (void)script_raise(L, &e);
     }
     encode_pair(L, t, &t->staged, key, value, head + 1, who);
-    if (t->kind != TASK_REDUCE) {
-        memcpy(t->staged.p + start, head, sizeof head);
-        return;
-    }
-    const uint8_t *p = t->staged.p + start + sizeof head;
-    t->staged.n = start;
-    if (write_pair(t, target, slice_of(p, head[1]), slice_of(p + head[1], head[2]), &e) == ST_OK)
+    memcpy(t->staged.p + start, head, sizeof head);
+    bool waits = t->kind != TASK_REDUCE || (task_can_take_back(t) && t->staged.n <= UNDO_STAGE_MAX);
+    if (waits || task_commit(t, &e) == ST_OK)
         return;
     if (e.status == ST_SCRIPT)
         (void)luaL_error(L, "%s: %s", who, e.message);

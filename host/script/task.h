@@ -6,6 +6,9 @@
 #include "data/output.h"
 #include "data/side.h"
 #include "script/state.h"
+#include "script/undo.h"
+
+struct attempt_host;
 
 enum task_kind { TASK_OTHER, TASK_MAP, TASK_REDUCE, TASK_SAMPLE };
 enum { TASK_ID_MAX = 96, SIDE_OUTPUTS_MAX = 256, SIDE_NAME_MAX = 64, TASK_SIDES_MAX = 64 };
@@ -25,6 +28,7 @@ struct task_side {
 struct task {
     struct script *script;
     struct slice assignment; /* borrowed */
+    const struct attempt_host *host; /* or NULL */
     enum task_kind kind;
     void *emitter;           /* struct map_emitter, reduce_task or sample_task, by kind; NULL before there is one */
     char id[TASK_ID_MAX];
@@ -47,7 +51,8 @@ struct task {
     uint32_t side_output_count;
     struct task_side *sides; /* TASK_SIDES_MAX of them, likewise */
     uint32_t side_count;
-    int64_t cpu_start;
+    int64_t cpu_start, started;
+    struct undo undo; /* of the record or group at hand */
 };
 
 /* Reads the common fields; `assignment` is a checked map that outlives the task. */
@@ -66,11 +71,34 @@ void task_place(const struct task *t, struct err *e);
 
 /* Side outputs. Finds or opens (raises on a bad name, too many, an I/O error); returns its target number, from 1. */
 uint32_t task_side_output(lua_State *L, struct task *t, const char *name);
-/* Stages a pair (stack indexes of key and value; value 0: `true`) for a target; in reduce it is written at once. Raises on refusal. */
+/* Stages a pair (stack indexes of key and value; value 0: `true`) for a target. In reduce it is written at once, unless groups may be put
+ * aside: then up to UNDO_STAGE_MAX of a group are held. Raises on refusal. */
 void task_stage(lua_State *L, struct task *t, uint32_t target, int key, int value, const char *who);
-/* Writes what the record staged; forgets it. */
+/* Writes what the record or group staged; forgets it. */
 enum status task_commit(struct task *t, struct err *e);
+/* Drops what is staged. */
 void task_undo(struct task *t);
+
+/* A record or group begins: what undo_* notes is about it. */
+static inline void task_mark(struct task *t)
+{
+    struct undo *u = &t->undo;
+    if (!u->active)
+        return;
+    u->lost = u->written = false;
+    u->side_outputs = t->side_output_count;
+    u->rng = t->script->rng;
+    u->log.n = 0;
+}
+/* Whether all it did can be taken back. */
+static inline bool task_can_take_back(const struct task *t)
+{
+    return t->undo.active && !t->undo.lost && !t->undo.written;
+}
+/* Takes it back, in a protected call. What a C failure left behind is forgotten too. */
+enum status task_take_back(struct task *t, struct err *e);
+/* Adds the attempt's time and its state's peak of memory to an error. */
+void task_measure(const struct task *t, struct err *e);
 
 /* The side file of a name; NULL when it is "previous" and there is none (empty). Raises when there is no such. */
 const struct side *task_side(lua_State *L, struct task *t, const char *name);

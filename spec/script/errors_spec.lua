@@ -73,7 +73,7 @@ lmr: map_0 failed (script_error): job.lua:6: no 3
    end)
 
    for name, case in pairs {
-      combine = { MAP .. ", reduce = mr.sum, combine = function() error('no') end", "map_0", "INPUT" },
+      combine = { MAP .. ", reduce = mr.sum, combine = function() error('no') end", "map_0", "INPUT, key 1" },
       finish = { MAP .. ", finish = function() error('no') end", "map_0", "INPUT" },
       reduce = { MAP .. ", reduce = function() error('no') end", "reduce_0", "record 0, key 1" },
       ["the function of mr.top"] = { MAP .. ", reduce = mr.top(1, { by = function() error('no') end })", "reduce_0",

@@ -1,0 +1,344 @@
+/* quarantine.c: see quarantine.h. */
+#include "script/quarantine.h"
+
+#include "base/sys.h"
+#include "data/json.h"
+#include "script/attempt.h"
+#include "script/task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct type_count {
+    char type[ERR_TYPE_MAX];
+    uint64_t n;
+};
+
+/* --- the assignment --- */
+
+static void next_skip(struct quarantine *q)
+{
+    q->skip_at = UINT64_MAX;
+    if (q->skips_left == 0 || val_skip(&q->skips, &q->skip) != ST_OK)
+        return;
+    q->skips_left--;
+    int64_t record = val_get_int(q->skip, "record", -1);
+    q->skip_at = record >= 0 ? (uint64_t)record : UINT64_MAX;
+}
+
+enum status quarantine_open(struct quarantine *q, struct task *t, struct err *e)
+{
+    struct slice path, list;
+    *q = (struct quarantine){ .task = t, .max = val_get_int(t->assignment, "put_aside_max", -1), .skip_at = UINT64_MAX };
+    if (!val_get_string(t->assignment, "quarantine", &path))
+        return ST_OK;
+    q->path = arena_strndup(&t->arena, (const char *)path.p, path.n);
+    if (!q->path)
+        return err_memory(e, "the name of a quarantine file", path.n);
+    (void)val_get(t->assignment, "put_aside", &q->types);
+    t->undo.active = val_is_map(q->types);
+    if (val_get(t->assignment, "skip", &list))
+        q->skips_left = val_array(list, &q->skips);
+    next_skip(q);
+    return ST_OK;
+}
+
+/* --- an entry as a line --- */
+
+static void put_int(struct val_map *m, const char *name, int64_t v)
+{
+    if (v >= 0)
+        val_map_int(m, name, v);
+}
+
+static void put_text(struct val_map *m, const char *name, const char *text)
+{
+    if (text && *text)
+        val_map_str(m, name, text);
+}
+
+/* One detail: what reads as a number is one. */
+static void put_detail(struct val_map *m, const char *name, struct slice value)
+{
+    char text[ERR_DETAILS_MAX];
+    char *end;
+    memcpy(text, value.p, value.n);
+    text[value.n] = '\0';
+    long long whole = strtoll(text, &end, 10);
+    if (value.n > 0 && value.n < 19 && *end == '\0') {
+        val_map_int(m, name, whole);
+        return;
+    }
+    double number = strtod(text, &end);
+    if (value.n > 0 && *end == '\0' && number - number == 0)
+        val_map_float(m, name, number);
+    else
+        val_map_string(m, name, value);
+}
+
+/* Details are lines "NAME\tVALUE\n". */
+static void put_details(struct val_map *entry, const char *details)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    struct buf bytes = BUF_EMPTY;
+    char name[ERR_DETAILS_MAX];
+    if (!*details)
+        return;
+    for (const char *p = details, *tab, *end; (tab = strchr(p, '\t')) && (end = strchr(tab, '\n')); p = end + 1) {
+        memcpy(name, p, (size_t)(tab - p));
+        name[tab - p] = '\0';
+        put_detail(&m, name, slice_of(tab + 1, (size_t)(end - tab - 1)));
+    }
+    if (val_map_end(&m, &bytes) == ST_OK)
+        val_map_value(entry, "details", buf_slice(&bytes));
+    else
+        entry->status = ST_MEMORY;
+    buf_free(&bytes);
+}
+
+static enum status base64(struct slice s, struct buf *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum status st = buf_reserve(out, s.n / 3 * 4 + 4);
+    for (size_t i = 0; st == ST_OK && i < s.n; i += 3) {
+        size_t n = s.n - i < 3 ? s.n - i : 3;
+        uint32_t word = (uint32_t)s.p[i] << 16 | (n > 1 ? (uint32_t)s.p[i + 1] << 8 : 0) | (n > 2 ? s.p[i + 2] : 0);
+        char four[4] = { digits[word >> 18], digits[word >> 12 & 63], n > 1 ? digits[word >> 6 & 63] : '=',
+                         n > 2 ? digits[word & 63] : '=' };
+        st = buf_append(out, four, sizeof four);
+    }
+    return st;
+}
+
+/* A character that the cut would split is left out, so that text stays text. */
+static void put_bytes(struct quarantine *q, struct val_map *m, struct slice bytes)
+{
+    if (!bytes.p)
+        return;
+    bool cut = bytes.n > QUARANTINE_BYTES_MAX;
+    struct slice kept = slice_of(bytes.p, cut ? QUARANTINE_BYTES_MAX : bytes.n);
+    size_t text = json_text_length(kept);
+    val_map_int(m, "bytes_total", (int64_t)bytes.n);
+    if (cut)
+        val_map_bool(m, "truncated", true);
+    if (text == kept.n || (cut && kept.n - text < 4 && kept.p[text] >= 0xC0)) {
+        val_map_string(m, "bytes", slice_of(kept.p, text));
+        return;
+    }
+    q->scratch.n = 0;
+    if (base64(kept, &q->scratch) == ST_OK)
+        val_map_string(m, "bytes_base64", buf_slice(&q->scratch));
+    else
+        m->status = ST_MEMORY;
+}
+
+static void put_key(struct val_map *m, struct slice key)
+{
+    if (key.p)
+        val_map_string(m, "key", slice_of(key.p, key.n < QUARANTINE_BYTES_MAX ? key.n : QUARANTINE_BYTES_MAX));
+}
+
+/* The entry as an encoded map, in q->scratch. */
+static enum status encode_entry(struct quarantine *q, const struct culprit *c, const struct err *e)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    val_map_str(&m, "task", q->task->id);
+    val_map_int(&m, "attempt", q->task->attempt);
+    val_map_str(&m, "unit", c->unit);
+    put_text(&m, "file", c->file);
+    put_int(&m, "offset", c->offset);
+    put_int(&m, "record", c->record);
+    put_key(&m, c->key);
+    val_map_str(&m, "type", e->type);
+    val_map_str(&m, "message", e->message);
+    put_text(&m, "traceback", e->traceback);
+    put_details(&m, e->details);
+    put_bytes(q, &m, c->bytes);
+    q->scratch.n = 0;
+    return val_map_end(&m, &q->scratch);
+}
+
+/* q->line: the entry's line, as an encoded string, which raw output writes as it is. */
+static enum status build_line(struct quarantine *q, const struct culprit *c, const struct err *e, struct err *failure)
+{
+    struct buf text = BUF_EMPTY;
+    enum status st = encode_entry(q, c, e);
+    if (st == ST_OK)
+        st = json_from_value(buf_slice(&q->scratch), 0, &text, failure);
+    if (st == ST_OK)
+        st = buf_append_byte(&text, '\n');
+    q->line.n = 0;
+    if (st == ST_OK)
+        st = val_put_string(&q->line, buf_slice(&text));
+    buf_free(&text);
+    return st == ST_OK ? st : err_memory(failure, "a quarantined record", c->bytes.n);
+}
+
+/* --- the file --- */
+
+static enum status open_file(struct quarantine *q, struct err *e)
+{
+    struct output_spec raw = { .format = OUT_RAW };
+    return q->output ? ST_OK : output_open(q->path, &raw, &q->output, e);
+}
+
+static enum status count_type(struct quarantine *q, const char *type)
+{
+    struct type_count *counts = (struct type_count *)(void *)q->counts.p;
+    size_t n = q->counts.n / sizeof *counts;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(counts[i].type, type) == 0) {
+            counts[i].n++;
+            return ST_OK;
+        }
+    struct type_count one = { .n = 1 };
+    (void)snprintf(one.type, sizeof one.type, "%s", type);
+    return buf_append(&q->counts, &one, sizeof one);
+}
+
+static enum status write_entry(struct quarantine *q, const struct culprit *c, struct err *e)
+{
+    static const uint8_t no_key[] = { KEY_STRING };
+    struct err failure;
+    err_clear(&failure);
+    enum status st = open_file(q, &failure);
+    if (st == ST_OK)
+        st = build_line(q, c, e, &failure);
+    if (st == ST_OK)
+        st = output_pair(q->output, slice_of(no_key, sizeof no_key), buf_slice(&q->line), &failure);
+    if (st == ST_OK && count_type(q, e->type) != ST_OK)
+        st = err_memory(&failure, "a quarantined record", sizeof(struct type_count));
+    if (st != ST_OK) {
+        *e = failure;
+        return st;
+    }
+    q->count++;
+    return ST_OK;
+}
+
+/* --- one more --- */
+
+bool quarantine_is_for(enum status status)
+{
+    return status == ST_BAD_RECORD || status == ST_SCRIPT || status == ST_DECLARED;
+}
+
+static bool is_allowed(struct quarantine *q, struct err *e)
+{
+    struct slice how;
+    const struct attempt_host *host = q->task->host;
+    if (!q->path || !val_get_string(q->types, e->type, &how))
+        return false;
+    if (slice_equal(how, slice_str("quarantine")))
+        return true;
+    if (!slice_equal(how, slice_str("ask")) || !host || !host->put_aside)
+        return false;
+    task_measure(q->task, e);
+    return host->put_aside(host->context, e);
+}
+
+static bool is_known(const struct quarantine *q, const struct err *e)
+{
+    struct slice how;
+    return q->path && val_get_string(q->types, e->type, &how);
+}
+
+static enum status refuse_more(const struct quarantine *q, const struct culprit *c, struct err *e)
+{
+    size_t n = strlen(e->message);
+    (void)snprintf(e->message + n, sizeof e->message - n,
+                   "; this %s is not put aside, for the limit of limits.max_quarantined is reached (%lld in this task): mend the job or "
+                   "its input, or raise it with --set limits.max_quarantined=N", c->unit, (long long)q->max);
+    return e->status;
+}
+
+enum status quarantine_put(struct quarantine *q, const struct culprit *c, struct err *e)
+{
+    if (q->max >= 0 && q->count >= (uint64_t)q->max && is_known(q, e))
+        return refuse_more(q, c, e);
+    if (!is_allowed(q, e))
+        return e->status;
+    return write_entry(q, c, e);
+}
+
+static void read_skip_error(struct slice skip, struct err *e)
+{
+    struct slice error;
+    err_clear(e);
+    e->status = ST_CRASH;
+    if (!val_get(skip, "error", &error))
+        error = slice_of(NULL, 0);
+    (void)val_get_cstr(error, "type", e->type, sizeof e->type);
+    (void)val_get_cstr(error, "message", e->message, sizeof e->message);
+    (void)val_get_cstr(error, "traceback", e->traceback, sizeof e->traceback);
+    (void)val_get_cstr(error, "details", e->details, sizeof e->details);
+    if (!*e->type)
+        (void)snprintf(e->type, sizeof e->type, "%s", status_type(ST_CRASH));
+    e->status = status_from_type(e->type);
+}
+
+enum status quarantine_skip(struct quarantine *q, const struct culprit *c, struct err *e)
+{
+    read_skip_error(q->skip, e);
+    err_at(e, c->file, c->offset, c->record);
+    next_skip(q);
+    if (q->max >= 0 && q->count >= (uint64_t)q->max)
+        return refuse_more(q, c, e);
+    return write_entry(q, c, e);
+}
+
+/* --- the end --- */
+
+enum status quarantine_close(struct quarantine *q, struct err *e)
+{
+    struct output *output = q->output;
+    if (!output)
+        return ST_OK;
+    q->output = NULL;
+    enum status st = output_close(output, q->task->durable, &q->stats, e);
+    if (st == ST_OK && q->task->durable)
+        st = sys_fsync_parent(q->path, "quarantine.fsync", e);
+    return st;
+}
+
+static enum status put_types(const struct quarantine *q, struct val_map *m)
+{
+    const struct type_count *counts = (const struct type_count *)(const void *)q->counts.p;
+    struct val_map types = VAL_MAP_EMPTY;
+    struct buf bytes = BUF_EMPTY;
+    for (size_t i = 0; i < q->counts.n / sizeof *counts; i++)
+        val_map_int(&types, counts[i].type, (int64_t)counts[i].n);
+    enum status st = val_map_end(&types, &bytes);
+    if (st == ST_OK)
+        val_map_value(m, "types", buf_slice(&bytes));
+    buf_free(&bytes);
+    return st;
+}
+
+void quarantine_result(const struct quarantine *q, struct val_map *result)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    struct buf bytes = BUF_EMPTY;
+    char checksum[20];
+    if (q->count == 0)
+        return;
+    (void)snprintf(checksum, sizeof checksum, "%016llx", (unsigned long long)q->stats.checksum);
+    val_map_int(&m, "records", (int64_t)q->count);
+    val_map_int(&m, "bytes", (int64_t)q->stats.bytes);
+    val_map_str(&m, "checksum", checksum);
+    enum status st = put_types(q, &m);
+    if (val_map_end(&m, &bytes) != ST_OK || st != ST_OK)
+        result->status = ST_MEMORY;
+    else
+        val_map_value(result, "quarantine", buf_slice(&bytes));
+    buf_free(&bytes);
+}
+
+void quarantine_free(struct quarantine *q)
+{
+    output_abandon(q->output);
+    q->output = NULL;
+    buf_free(&q->counts);
+    buf_free(&q->line);
+    buf_free(&q->scratch);
+}
