@@ -34,7 +34,34 @@ function mr.iterate(t)
    return (declare("iterate", t, native.Iterate))
 end
 
--- Ends the attempt with an error type of the job's own (error_types = { … }).
+local scalar = { string = true, number = true, boolean = true }
+
+-- name, text, name, text, … in the order of the names.
+local function details_of(options)
+   local names, details = {}, {}
+   for name, value in pairs(options) do
+      if type(name) ~= "string" or not name:find("^[%w_]+$") then
+         error(("mr.fail: %s is no name for a detail; use letters, digits and '_'"):format(tostring(name)), 3)
+      end
+      if not scalar[type(value)] then
+         error(("mr.fail: %s is a %s; a detail can be a string, number or boolean"):format(name, type(value)), 3)
+      end
+      if name ~= "retry_after" then names[#names + 1] = name end
+   end
+   table.sort(names)
+   for _, name in ipairs(names) do
+      details[#details + 1] = name
+      details[#details + 1] = tostring(options[name])
+   end
+   return details
+end
+
+-- Ends work on the record or group with an error type of the job's own (error_types = { … }); what then happens the
+-- profile says: on_error.TYPE. `options`, if given, is a table for it: retry_after = seconds to wait before the task is
+-- tried again, and whatever else a policy may want to look at, strings, numbers or booleans: it finds them in
+-- err.details (500 bytes in all), as in
+--    mr.fail("rate_limited", "the service asks to wait", { retry_after = 30, status = 429, host = host })
+--    on_error = { rate_limited = function(err) if err.details.status == 403 then return "abort" end end }
 function mr.fail(error_type, message, options)
    if type(error_type) ~= "string" or type(message) ~= "string" then
       error('mr.fail takes an error type and a message: mr.fail("rate_limited", "too many requests")', 2)
@@ -44,11 +71,21 @@ function mr.fail(error_type, message, options)
       error(("mr.fail: '%s' is not one of the job's error_types%s"):format(error_type,
          near and (" (is it '%s'?)"):format(near) or ""), 2)
    end
+   if options ~= nil and type(options) ~= "table" then
+      error(("mr.fail: its third argument is a table, such as { retry_after = 30 }, got a %s"):format(type(options)), 2)
+   end
    local retry_after = options and options.retry_after
-   error(setmetatable({ type = error_type, message = message, retry_after = retry_after }, native.failure), 0)
+   if retry_after ~= nil and (type(retry_after) ~= "number" or not (retry_after >= 0)) then
+      error("mr.fail: retry_after is a number of seconds, from 0 on", 2)
+   end
+   local details = options and details_of(options)
+   error(setmetatable({ type = error_type, message = message, retry_after = retry_after, details = details },
+      native.failure), 0)
 end
 
--- Says that the record at hand is no good. Never returns; what the record emitted is undone.
+-- Says that the record (in reduce: the group) at hand is no good. Never returns; what it emitted, counted and wrote is
+-- undone, and it is put aside where the profile says so (on_error.bad_record = "quarantine"). What map left in its own
+-- variables stays.
 function mr.reject(reason)
    if type(reason) ~= "string" then error("mr.reject takes a reason: a string", 2) end
    error(setmetatable({ type = "bad_record", message = reason }, native.failure), 0)

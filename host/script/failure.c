@@ -173,6 +173,21 @@ static bool is_failure(lua_State *L, int index)
     return same;
 }
 
+/* The object's details: an array of name, text, name, text, … */
+static void read_details(lua_State *L, int object, struct err *f)
+{
+    lua_pushliteral(L, "details");
+    if (lua_rawget(L, object) == LUA_TTABLE) {
+        int details = lua_gettop(L);
+        for (lua_Integer i = 1; lua_rawgeti(L, details, i) == LUA_TSTRING && lua_rawgeti(L, details, i + 1) == LUA_TSTRING; i += 2) {
+            err_detail(f, lua_tostring(L, -2), "%s", lua_tostring(L, -1));
+            lua_pop(L, 2);
+        }
+        lua_settop(L, details);
+    }
+    lua_pop(L, 1);
+}
+
 static void read_failure(lua_State *L, int object, struct err *f)
 {
     char type[ERR_TYPE_MAX] = "script_error";
@@ -185,6 +200,7 @@ static void read_failure(lua_State *L, int object, struct err *f)
     if (lua_type(L, -1) == LUA_TNUMBER)
         f->retry_after = lua_tonumber(L, -1);
     lua_pop(L, 1);
+    read_details(L, object, f);
 }
 
 static void read_error(lua_State *L, struct err *f)

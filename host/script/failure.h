@@ -6,7 +6,7 @@
 
 /* A message handler: fills script_of(L)->failure from the error object and the stack; returns the object. */
 int failure_handler(lua_State *L);
-/* Pushes the metatable of errors with a type ({ type =, message =, retry_after = }): mr.fail, mr.reject, usage errors. */
+/* Pushes the metatable of errors with a type ({ type =, message =, retry_after =, details = { NAME, TEXT, … } }): mr.fail, mr.reject, usage errors. */
 void failure_push_metatable(lua_State *L);
 /* Pushes such an error; its text is its message. */
 void failure_push(lua_State *L, const char *type, const char *message);

@@ -27,20 +27,21 @@ enum place {
 
 struct map_task {
     struct task *task;
-    struct map_emitter emitter; /* the collector and what stands around it */
-    struct map_parts parts;
-    struct record record;
-    struct quarantine aside;
-    struct err err;
-    uint64_t records;
+    uint64_t records;      /* what every record touches stands together */
+    uint64_t skip_at;      /* of `aside` */
     uint64_t pairs_before; /* emitted when the record began */
-    uint64_t beat; /* the heartbeat of the last report */
+    uint64_t beat;         /* the heartbeat of the last report */
     enum place place;
+    int args;              /* of map: 3, or 4 with a state */
+    int kept;              /* registry reference of the table */
     bool word_mapper;
-    bool reader_open; /* the part's reader in Lua is kept */
-    int kept; /* registry reference of the table */
-    int args; /* of map: 3, or 4 with a state */
+    bool reader_open;      /* the part's reader in Lua is kept */
+    struct record record;
+    struct map_parts parts;
+    struct quarantine aside;
     struct buf key, bytes; /* scratch: of a record put aside */
+    struct map_emitter emitter; /* the collector and what stands around it */
+    struct err err;
 };
 
 /* --- reports --- */
@@ -129,6 +130,7 @@ static void skip_record(lua_State *L, struct map_task *m)
     struct culprit c = describe(m);
     if (quarantine_skip(&m->aside, &c, &m->err) != ST_OK)
         (void)raise(L, m);
+    m->skip_at = m->aside.skip_at;
     m->records++;
 }
 
@@ -215,7 +217,7 @@ static inline bool next_record(lua_State *L, struct map_task *m)
 {
     for (;;) {
         enum status st = reader_next(m->parts.reader, &m->record, &m->err);
-        if (__builtin_expect(st == ST_OK && m->records != m->aside.skip_at, 1)) {
+        if (__builtin_expect(st == ST_OK && m->records != m->skip_at, 1)) {
             at_record(m, m->record.offset, IN_RECORD);
             return true;
         }
@@ -223,7 +225,7 @@ static inline bool next_record(lua_State *L, struct map_task *m)
             return false;
         if (st != ST_OK && st != ST_BAD_RECORD)
             (void)raise(L, m);
-        if (m->records == m->aside.skip_at) {
+        if (m->records == m->skip_at) {
             at_record(m, m->record.offset, OUTSIDE);
             skip_record(L, m);
         } else {
@@ -300,7 +302,7 @@ static void map_lua_reader(lua_State *L, struct map_task *m)
     struct lua_reader reader;
     open_lua_reader(L, m, &reader);
     while (read_lua_record(L, m, &reader)) {
-        if (m->records != m->aside.skip_at) {
+        if (m->records != m->skip_at) {
             call_map(L, m);
             continue;
         }
@@ -453,6 +455,7 @@ enum status map_task_run(struct task *t, struct buf *result, struct err *e)
     enum status st = map_parts_init(&m.parts, t, e);
     if (st == ST_OK)
         st = quarantine_open(&m.aside, t, e);
+    m.skip_at = m.aside.skip_at;
     if (st == ST_OK)
         st = map_records(&m, e);
     report(&m);

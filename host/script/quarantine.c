@@ -45,55 +45,84 @@ enum status quarantine_open(struct quarantine *q, struct task *t, struct err *e)
 
 /* --- an entry as a line --- */
 
-static void put_int(struct val_map *m, const char *name, int64_t v)
+/* A line being written; the first failure is kept. */
+struct line {
+    struct buf *out;
+    enum status status;
+    bool is_open; /* a field stands before */
+};
+
+static void put(struct line *l, enum status st)
 {
-    if (v >= 0)
-        val_map_int(m, name, v);
+    if (l->status == ST_OK)
+        l->status = st;
 }
 
-static void put_text(struct val_map *m, const char *name, const char *text)
+/* Names are plain text. */
+static void put_name(struct line *l, const char *name)
+{
+    put(l, buf_append_str(l->out, l->is_open ? ",\"" : "\""));
+    put(l, buf_append_str(l->out, name));
+    put(l, buf_append_str(l->out, "\":"));
+    l->is_open = true;
+}
+
+static void put_string(struct line *l, const char *name, struct slice s)
+{
+    put_name(l, name);
+    put(l, json_put_string(l->out, s));
+}
+
+static void put_text(struct line *l, const char *name, const char *text)
 {
     if (text && *text)
-        val_map_str(m, name, text);
+        put_string(l, name, slice_str(text));
 }
 
-/* One detail: what reads as a number is one. */
-static void put_detail(struct val_map *m, const char *name, struct slice value)
+static void put_number(struct line *l, const char *name, int64_t v)
+{
+    char text[NUMBER_TEXT_MAX];
+    if (v < 0)
+        return;
+    put_name(l, name);
+    put(l, buf_append(l->out, text, int_format(v, text)));
+}
+
+/* One detail; what reads as a number is one. */
+static void put_detail(struct line *l, struct slice name, struct slice value)
 {
     char text[ERR_DETAILS_MAX];
     char *end;
     memcpy(text, value.p, value.n);
     text[value.n] = '\0';
-    long long whole = strtoll(text, &end, 10);
-    if (value.n > 0 && value.n < 19 && *end == '\0') {
-        val_map_int(m, name, whole);
+    double number = strtod(text, &end);
+    bool is_number = *text && *end == '\0' && number - number == 0;
+    put(l, buf_append_str(l->out, l->is_open ? "," : ""));
+    put(l, json_put_string(l->out, name));
+    put(l, buf_append_byte(l->out, ':'));
+    l->is_open = true;
+    if (!is_number) {
+        put(l, json_put_string(l->out, value));
         return;
     }
-    double number = strtod(text, &end);
-    if (value.n > 0 && *end == '\0' && number - number == 0)
-        val_map_float(m, name, number);
-    else
-        val_map_string(m, name, value);
+    char digits[NUMBER_TEXT_MAX];
+    long long whole = strtoll(text, &end, 10);
+    bool is_whole = *end == '\0' && value.n < 19;
+    put(l, buf_append(l->out, digits, is_whole ? int_format(whole, digits) : float_format(number, digits)));
 }
 
 /* Details are lines "NAME\tVALUE\n". */
-static void put_details(struct val_map *entry, const char *details)
+static void put_details(struct line *l, const char *details)
 {
-    struct val_map m = VAL_MAP_EMPTY;
-    struct buf bytes = BUF_EMPTY;
-    char name[ERR_DETAILS_MAX];
     if (!*details)
         return;
-    for (const char *p = details, *tab, *end; (tab = strchr(p, '\t')) && (end = strchr(tab, '\n')); p = end + 1) {
-        memcpy(name, p, (size_t)(tab - p));
-        name[tab - p] = '\0';
-        put_detail(&m, name, slice_of(tab + 1, (size_t)(end - tab - 1)));
-    }
-    if (val_map_end(&m, &bytes) == ST_OK)
-        val_map_value(entry, "details", buf_slice(&bytes));
-    else
-        entry->status = ST_MEMORY;
-    buf_free(&bytes);
+    put_name(l, "details");
+    put(l, buf_append_byte(l->out, '{'));
+    l->is_open = false;
+    for (const char *p = details, *tab, *end; (tab = strchr(p, '\t')) && (end = strchr(tab, '\n')); p = end + 1)
+        put_detail(l, slice_of(p, (size_t)(tab - p)), slice_of(tab + 1, (size_t)(end - tab - 1)));
+    put(l, buf_append_byte(l->out, '}'));
+    l->is_open = true;
 }
 
 static enum status base64(struct slice s, struct buf *out)
@@ -111,67 +140,55 @@ static enum status base64(struct slice s, struct buf *out)
 }
 
 /* A character that the cut would split is left out, so that text stays text. */
-static void put_bytes(struct quarantine *q, struct val_map *m, struct slice bytes)
+static void put_bytes(struct line *l, struct slice bytes)
 {
     if (!bytes.p)
         return;
     bool cut = bytes.n > QUARANTINE_BYTES_MAX;
     struct slice kept = slice_of(bytes.p, cut ? QUARANTINE_BYTES_MAX : bytes.n);
     size_t text = json_text_length(kept);
-    val_map_int(m, "bytes_total", (int64_t)bytes.n);
-    if (cut)
-        val_map_bool(m, "truncated", true);
     if (text == kept.n || (cut && kept.n - text < 4 && kept.p[text] >= 0xC0)) {
-        val_map_string(m, "bytes", slice_of(kept.p, text));
-        return;
+        put_string(l, "bytes", slice_of(kept.p, text));
+    } else {
+        put_name(l, "bytes_base64");
+        put(l, buf_append_byte(l->out, '"'));
+        put(l, base64(kept, l->out));
+        put(l, buf_append_byte(l->out, '"'));
     }
-    q->scratch.n = 0;
-    if (base64(kept, &q->scratch) == ST_OK)
-        val_map_string(m, "bytes_base64", buf_slice(&q->scratch));
-    else
-        m->status = ST_MEMORY;
+    put_number(l, "bytes_total", (int64_t)bytes.n);
+    if (cut) {
+        put_name(l, "truncated");
+        put(l, buf_append_str(l->out, "true"));
+    }
 }
 
-static void put_key(struct val_map *m, struct slice key)
+static void put_key(struct line *l, struct slice key)
 {
     if (key.p)
-        val_map_string(m, "key", slice_of(key.p, key.n < QUARANTINE_BYTES_MAX ? key.n : QUARANTINE_BYTES_MAX));
+        put_string(l, "key", slice_of(key.p, key.n < QUARANTINE_BYTES_MAX ? key.n : QUARANTINE_BYTES_MAX));
 }
 
-/* The entry as an encoded map, in q->scratch. */
-static enum status encode_entry(struct quarantine *q, const struct culprit *c, const struct err *e)
-{
-    struct val_map m = VAL_MAP_EMPTY;
-    val_map_str(&m, "task", q->task->id);
-    val_map_int(&m, "attempt", q->task->attempt);
-    val_map_str(&m, "unit", c->unit);
-    put_text(&m, "file", c->file);
-    put_int(&m, "offset", c->offset);
-    put_int(&m, "record", c->record);
-    put_key(&m, c->key);
-    val_map_str(&m, "type", e->type);
-    val_map_str(&m, "message", e->message);
-    put_text(&m, "traceback", e->traceback);
-    put_details(&m, e->details);
-    put_bytes(q, &m, c->bytes);
-    q->scratch.n = 0;
-    return val_map_end(&m, &q->scratch);
-}
-
-/* q->line: the entry's line, as an encoded string, which raw output writes as it is. */
+/* q->line: the entry's line after a byte that makes it an encoded key, for raw output writes a key that stands alone as it is. */
 static enum status build_line(struct quarantine *q, const struct culprit *c, const struct err *e, struct err *failure)
 {
-    struct buf text = BUF_EMPTY;
-    enum status st = encode_entry(q, c, e);
-    if (st == ST_OK)
-        st = json_from_value(buf_slice(&q->scratch), 0, &text, failure);
-    if (st == ST_OK)
-        st = buf_append_byte(&text, '\n');
+    struct line l = { &q->line, ST_OK, false };
     q->line.n = 0;
-    if (st == ST_OK)
-        st = val_put_string(&q->line, buf_slice(&text));
-    buf_free(&text);
-    return st == ST_OK ? st : err_memory(failure, "a quarantined record", c->bytes.n);
+    put(&l, buf_append_byte(l.out, KEY_STRING));
+    put(&l, buf_append_byte(l.out, '{'));
+    put_text(&l, "task", q->task->id);
+    put_number(&l, "attempt", q->task->attempt);
+    put_text(&l, "unit", c->unit);
+    put_text(&l, "file", c->file);
+    put_number(&l, "offset", c->offset);
+    put_number(&l, "record", c->record);
+    put_key(&l, c->key);
+    put_text(&l, "type", e->type);
+    put_text(&l, "message", e->message);
+    put_text(&l, "traceback", e->traceback);
+    put_details(&l, e->details);
+    put_bytes(&l, c->bytes);
+    put(&l, buf_append_str(l.out, "}\n"));
+    return l.status == ST_OK ? ST_OK : err_memory(failure, "a quarantined record", c->bytes.n);
 }
 
 /* --- the file --- */
@@ -198,14 +215,14 @@ static enum status count_type(struct quarantine *q, const char *type)
 
 static enum status write_entry(struct quarantine *q, const struct culprit *c, struct err *e)
 {
-    static const uint8_t no_key[] = { KEY_STRING };
+    static const uint8_t alone[] = { VAL_TRUE };
     struct err failure;
     err_clear(&failure);
     enum status st = open_file(q, &failure);
     if (st == ST_OK)
         st = build_line(q, c, e, &failure);
     if (st == ST_OK)
-        st = output_pair(q->output, slice_of(no_key, sizeof no_key), buf_slice(&q->line), &failure);
+        st = output_pair(q->output, buf_slice(&q->line), slice_of(alone, sizeof alone), &failure);
     if (st == ST_OK && count_type(q, e->type) != ST_OK)
         st = err_memory(&failure, "a quarantined record", sizeof(struct type_count));
     if (st != ST_OK) {
@@ -340,5 +357,4 @@ void quarantine_free(struct quarantine *q)
     q->output = NULL;
     buf_free(&q->counts);
     buf_free(&q->line);
-    buf_free(&q->scratch);
 }

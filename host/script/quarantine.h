@@ -35,7 +35,7 @@ struct quarantine {
     struct output *output;      /* once there is an entry */
     struct output_stats stats;  /* once it is closed */
     struct buf counts;          /* struct type_count: see quarantine.c */
-    struct buf line, scratch;
+    struct buf line;            /* scratch */
 };
 
 /* What an error was about. */

@@ -111,7 +111,7 @@ static void write_pair(lua_State *L, struct reduce_task *r, struct slice key, st
     r->task->bytes_out += key.n + value.n;
     if (output_pair(r->task->part, key, value, &r->err) != ST_OK)
         (void)raise(L, r);
-    r->task->undo.written = true;
+    r->task->undo.written = r->task->undo.dirty = true;
 }
 
 /* --- groups put aside --- */

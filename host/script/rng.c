@@ -1,7 +1,7 @@
 /* rng.c: see rng.h. */
 #include "script/rng.h"
 
-#include "script/state.h"
+#include "script/task.h"
 
 #include <lauxlib.h>
 #include <xxhash.h>
@@ -57,9 +57,18 @@ static uint64_t below(struct rng *r, uint64_t most)
     }
 }
 
+/* A record that draws numbers and is put aside gives them back: see undo.h. */
+static struct rng *rng_of(lua_State *L)
+{
+    struct script *s = script_of(L);
+    if (s->task)
+        s->task->undo.dirty = true;
+    return &s->rng;
+}
+
 static int random_number(lua_State *L)
 {
-    struct rng *r = &script_of(L)->rng;
+    struct rng *r = rng_of(L);
     lua_Integer low = 1, high;
     switch (lua_gettop(L)) {
     case 0:
@@ -86,7 +95,7 @@ static int random_number(lua_State *L)
 
 static int random_seed(lua_State *L)
 {
-    struct rng *r = &script_of(L)->rng;
+    struct rng *r = rng_of(L);
     uint64_t words[2] = { r->seed, 0 };
     if (!lua_isnoneornil(L, 1)) {
         lua_Number number = luaL_checknumber(L, 1);

@@ -21,6 +21,7 @@ void task_init(struct task *t, struct script *s, struct slice assignment, enum t
     t->durable = val_get_bool(assignment, "durable", false);
     t->cpu_start = sys_cpu_time();
     t->started = sys_now();
+    t->undo.dirty = true;
 }
 
 void task_free(struct task *t)
@@ -157,6 +158,7 @@ enum status task_commit(struct task *t, struct err *e)
         p += sizeof head;
         st = write_pair(t, head[0], slice_of(p, head[1]), slice_of(p + head[1], head[2]), e);
         t->undo.written |= st == ST_OK;
+        t->undo.dirty = true;
         p += (size_t)head[1] + head[2];
     }
     t->staged.n = 0;
@@ -168,6 +170,15 @@ enum status task_commit(struct task *t, struct err *e)
 void task_undo(struct task *t)
 {
     t->staged.n = 0;
+}
+
+void task_forget(struct task *t)
+{
+    struct undo *u = &t->undo;
+    u->dirty = u->lost = u->written = false;
+    u->side_outputs = t->side_output_count;
+    u->rng = t->script->rng;
+    u->log.n = 0;
 }
 
 /* Side outputs that were opened for what is taken back. */
@@ -316,6 +327,7 @@ uint32_t task_side_output(lua_State *L, struct task *t, const char *name)
     (void)snprintf(o->name, sizeof o->name, "%s", name);
     if (open_side_output(L, t, o, &e) != ST_OK)
         (void)script_raise(L, &e);
+    t->undo.dirty = true;
     return ++t->side_output_count;
 }
 

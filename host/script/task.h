@@ -80,15 +80,11 @@ enum status task_commit(struct task *t, struct err *e);
 void task_undo(struct task *t);
 
 /* A record or group begins: what undo_* notes is about it. */
+void task_forget(struct task *t);
 static inline void task_mark(struct task *t)
 {
-    struct undo *u = &t->undo;
-    if (!u->active)
-        return;
-    u->lost = u->written = false;
-    u->side_outputs = t->side_output_count;
-    u->rng = t->script->rng;
-    u->log.n = 0;
+    if (__builtin_expect(t->undo.dirty, 0))
+        task_forget(t);
 }
 /* Whether all it did can be taken back. */
 static inline bool task_can_take_back(const struct task *t)

@@ -45,6 +45,7 @@ static void append_note(struct undo *u, const struct note *note, const char *gro
 void undo_note_counter(lua_State *L, struct undo *u, int old)
 {
     size_t group_length, name_length;
+    u->dirty = true;
     const char *group = lua_tolstring(L, 1, &group_length), *name = lua_tolstring(L, 2, &name_length);
     if (u->lost || group_length > UNDO_LOG_MAX || name_length > UNDO_LOG_MAX) {
         u->lost = true;

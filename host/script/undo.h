@@ -14,6 +14,7 @@ enum { UNDO_STAGE_MAX = 16 << 20, UNDO_LOG_MAX = 16 << 20 }; /* bytes of a group
 
 struct undo {
     bool active;           /* records may be put aside: notes are taken */
+    bool dirty;            /* there is something to take back, or the rest was never set */
     bool lost;             /* counters were raised that are not noted */
     bool written;          /* pairs of the unit are in a file */
     uint32_t side_outputs; /* open when the unit began */
