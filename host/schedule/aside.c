@@ -32,28 +32,58 @@ static double expected_records(const struct driver *d)
     return whole > bytes ? records * whole / bytes : records;
 }
 
-static void too_many(struct driver *d, const char *limit)
+/* " (the first: TYPE: MESSAGE at FILE, byte N, record N)" from what an attempt said of it. */
+static const char *example_text(struct slice quarantine, char *out, size_t cap)
+{
+    char place[FAILED_PLACE_MAX];
+    struct slice example;
+    struct err e;
+    out[0] = '\0';
+    if (!val_get(quarantine, "example", &example))
+        return out;
+    wire_get_err(example, &e);
+    (void)snprintf(out, cap, "%s: %s%s", e.type, e.message, failed_place(&e, place));
+    return out;
+}
+
+static void too_many(struct driver *d, const char *what)
 {
     struct err e;
     (void)err_set(&e, ST_BAD_RECORD,
-                  "too many bad records: %" PRIu64
-                  " are put aside, and limits.max_quarantined = %s; see them with lmr quarantine %s, "
-                  "mend the job or its input, or allow more with --set limits.max_quarantined=N",
-                  d->quarantined, limit, d->place.job_id);
-    driver_fail(d, &e, 1);
+                  "too many bad records: %s; see them with lmr quarantine %s, mend the job or its "
+                  "input, and run it again; the newest: %s",
+                  what, d->place.job_id,
+                  d->aside_example.n > 0 ? (const char *)d->aside_example.p : "not known");
+    driver_fail(d, &e, EXIT_FAILED);
 }
 
 static void judge(struct driver *d)
 {
-    char limit[32];
-    if (is_share(d)) {
-        (void)snprintf(limit, sizeof limit, "%g%%", 100 * d->job.max_quarantined_share);
-        if ((double)d->quarantined > d->job.max_quarantined_share * expected_records(d))
-            too_many(d, limit);
-    } else if (d->quarantined > d->job.max_quarantined) {
-        (void)snprintf(limit, sizeof limit, "%" PRIu64, d->job.max_quarantined);
-        too_many(d, limit);
-    }
+    char text[160];
+    uint64_t most = d->job.max_quarantined;
+    if (is_share(d) &&
+        (double)d->quarantined > d->job.max_quarantined_share * expected_records(d))
+        (void)snprintf(text, sizeof text,
+                       "%" PRIu64 " are put aside, more than limits.max_quarantined = %g%%",
+                       d->quarantined, 100 * d->job.max_quarantined_share);
+    else if (!is_share(d) && d->quarantined > most)
+        (void)snprintf(text, sizeof text,
+                       "%" PRIu64 " are put aside, more than limits.max_quarantined = %" PRIu64,
+                       d->quarantined, most);
+    else
+        return;
+    too_many(d, text);
+}
+
+/* Whatever the limit: what fails on most of its input is no job with a few bad records. */
+void aside_judge_round(struct driver *d)
+{
+    char text[96];
+    if (d->ending || 2 * d->round_quarantined <= d->round_units)
+        return;
+    (void)snprintf(text, sizeof text, "%" PRIu64 " of %" PRIu64 " %s failed", d->round_quarantined,
+                   d->round_units, d->phase == JOB_MAP ? "records" : "groups");
+    too_many(d, text);
 }
 
 /* --- to an attempt --- */
@@ -182,18 +212,36 @@ enum status aside_skip(struct work *w, struct err *e)
 
 /* --- from an attempt --- */
 
+static void tell_aside(struct driver *d, const struct work *w, struct slice quarantine,
+                       int64_t count)
+{
+    char name[TASK_NAME_MAX], example[ERR_MESSAGE_MAX + FAILED_PLACE_MAX];
+    const char *unit = w->kind == WORK_REDUCE ? "group" : "record";
+    (void)example_text(quarantine, example, sizeof example);
+    report_warning(d, "%s put aside %lld %s%s; the first: %s", task_name(d, w, name),
+                   (long long)count, unit, count == 1 ? "" : "s", example);
+    d->aside_example.n = 0;
+    if (buf_append_str(&d->aside_example, example) != ST_OK ||
+        buf_terminate(&d->aside_example) != ST_OK)
+        buf_free(&d->aside_example);
+}
+
 void aside_commit(struct driver *d, const struct work *w, int sign)
 {
-    struct slice quarantine;
-    if (val_get(buf_slice(&w->result), "quarantine", &quarantine)) {
-        int64_t records = val_get_int(quarantine, "records", 0);
-        records = records > 0 ? sign * records : 0;
-        d->quarantined += (uint64_t)records;
-        statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, records);
-        d->statistics_changed = true;
-    }
-    if (d->quarantined > 0 && sign > 0)
-        judge(d);
+    struct slice quarantine, result = buf_slice(&w->result);
+    int64_t units = val_get_int(result, w->kind == WORK_MAP ? "records_in" : "groups", 0);
+    d->round_units += (uint64_t)(sign * units);
+    if (!val_get(result, "quarantine", &quarantine))
+        return;
+    int64_t count = val_get_int(quarantine, "records", 0);
+    d->quarantined += (uint64_t)(sign * count);
+    d->round_quarantined += (uint64_t)(sign * count);
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, sign * count);
+    d->statistics_changed = true;
+    if (sign < 0)
+        return;
+    tell_aside(d, w, quarantine, count);
+    judge(d);
 }
 
 void aside_journal(struct driver *d, const struct work *w, const struct journal_place *place)

@@ -210,7 +210,11 @@ static void broken(struct driver *d)
 
 static void stage_done(struct driver *d, const struct core_action *a)
 {
-    if (d->at != AT_RUN || a->stage != 0 || d->plan.partitions == 0)
+    if (d->at != AT_RUN)
+        return;
+    aside_judge_round(d);
+    d->round_units = d->round_quarantined = 0;
+    if (a->stage != 0 || d->plan.partitions == 0)
         return;
     d->phase = JOB_REDUCE;
     d->totals.phase_tasks = d->plan.partitions;

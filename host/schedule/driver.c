@@ -346,6 +346,7 @@ static void driver_free(struct driver *d)
     sys_free(d->failures);
     sys_free(d->running);
     buf_free(&d->change_name);
+    buf_free(&d->aside_example);
     description_free(&d->job);
     place_free(&d->place);
     plan_round_free(&d->plan);

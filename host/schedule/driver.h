@@ -197,6 +197,8 @@ struct driver {
     struct statistics statistics;
     bool statistics_changed; /* since they were journalled */
     uint64_t quarantined;    /* records and groups of committed attempts */
+    uint64_t round_units, round_quarantined; /* records of the maps of this round; then its groups */
+    struct buf aside_example; /* the newest, in words, NUL-terminated */
     uint32_t dropped;        /* tasks, of the job */
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
@@ -279,6 +281,8 @@ enum status aside_skip(struct work *w, struct err *e);
 bool aside_may(const struct driver *d);
 /* A commit brought some (sign 1; the job fails when there are too many), or is undone (−1). */
 void aside_commit(struct driver *d, const struct work *w, int sign);
+/* The maps, or the reduces, of a round are done: the job fails when most of what they read is bad. */
+void aside_judge_round(struct driver *d);
 /* The round is over: keeps the name of the task's file, for the manifest. */
 enum status aside_keep(struct driver *d, const struct work *w);
 /* Encoded array of { task, path, records } of all kept ones; nothing when there is none. */

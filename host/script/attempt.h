@@ -40,7 +40,7 @@
  * map and reduce RESULT: { counters = { group = { name = n } }, records_in, bytes_in, pairs_out (staged or written), bytes_out, spills, segments,
  *   run = { bytes, checksum, pairs } | part = { records, bytes, raw_bytes, checksum }, groups (reduce),
  *   side_outputs = [ { name, path, records, bytes, checksum } ], cpu_ns, script_memory_peak, warnings = [ text ] }
- *   quarantine = { records, bytes, checksum, types = { TYPE = n } } when something was put aside. records_in counts these records too.
+ *   quarantine = { records, bytes, checksum, types = { TYPE = n }, example = { type, message, file, offset, record, key } } when something was put aside. records_in counts these records too.
  *   checksums are 16-digit hex strings.
  *
  * DESCRIPTION (made by scripts/job.lua from what the job file returned, validated there, unknown keys refused with a suggestion):

@@ -213,6 +213,23 @@ static enum status count_type(struct quarantine *q, const char *type)
     return buf_append(&q->counts, &one, sizeof one);
 }
 
+/* What a person is told of all that was put aside: the first one. */
+static enum status keep_example(struct quarantine *q, const struct culprit *c, const struct err *e)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    if (q->count > 0)
+        return ST_OK;
+    val_map_str(&m, "type", e->type);
+    val_map_str(&m, "message", e->message);
+    val_map_str(&m, "file", c->file);
+    if (c->offset >= 0)
+        val_map_int(&m, "offset", c->offset);
+    val_map_int(&m, "record", c->record);
+    if (c->key.p)
+        val_map_string(&m, "key", c->key);
+    return val_map_end(&m, &q->example);
+}
+
 static enum status write_entry(struct quarantine *q, const struct culprit *c, struct err *e)
 {
     static const uint8_t alone[] = { VAL_TRUE };
@@ -223,7 +240,7 @@ static enum status write_entry(struct quarantine *q, const struct culprit *c, st
         st = build_line(q, c, e, &failure);
     if (st == ST_OK)
         st = output_pair(q->output, buf_slice(&q->line), slice_of(alone, sizeof alone), &failure);
-    if (st == ST_OK && count_type(q, e->type) != ST_OK)
+    if (st == ST_OK && (count_type(q, e->type) != ST_OK || keep_example(q, c, e) != ST_OK))
         st = err_memory(&failure, "a quarantined record", sizeof(struct type_count));
     if (st != ST_OK) {
         *e = failure;
@@ -263,6 +280,7 @@ static bool is_known(const struct quarantine *q, const struct err *e)
 static enum status refuse_more(const struct quarantine *q, const struct culprit *c, struct err *e)
 {
     size_t n = strlen(e->message);
+    err_detail(e, "put_aside_max", "%lld", (long long)q->max);
     (void)snprintf(e->message + n, sizeof e->message - n,
                    "; this %s is not put aside, for the limit of limits.max_quarantined is reached (%lld in this task): mend the job or "
                    "its input, or raise it with --set limits.max_quarantined=N", c->unit, (long long)q->max);
@@ -343,6 +361,7 @@ void quarantine_result(const struct quarantine *q, struct val_map *result)
     val_map_int(&m, "records", (int64_t)q->count);
     val_map_int(&m, "bytes", (int64_t)q->stats.bytes);
     val_map_str(&m, "checksum", checksum);
+    val_map_value(&m, "example", buf_slice(&q->example));
     enum status st = put_types(q, &m);
     if (val_map_end(&m, &bytes) != ST_OK || st != ST_OK)
         result->status = ST_MEMORY;
@@ -356,5 +375,6 @@ void quarantine_free(struct quarantine *q)
     output_abandon(q->output);
     q->output = NULL;
     buf_free(&q->counts);
+    buf_free(&q->example);
     buf_free(&q->line);
 }

@@ -35,6 +35,7 @@ struct quarantine {
     struct output *output;      /* once there is an entry */
     struct output_stats stats;  /* once it is closed */
     struct buf counts;          /* struct type_count: see quarantine.c */
+    struct buf example;         /* encoded: of the first entry, for the result */
     struct buf line;            /* scratch */
 };
 
@@ -58,7 +59,7 @@ enum status quarantine_put(struct quarantine *q, const struct culprit *c, struct
 enum status quarantine_skip(struct quarantine *q, const struct culprit *c, struct err *e);
 /* Finishes the file (fsync, also of its directory, when durable). */
 enum status quarantine_close(struct quarantine *q, struct err *e);
-/* After quarantine_close: adds quarantine = { records, bytes, checksum, types } to the result when something was put aside. */
+/* After quarantine_close: adds quarantine = { records, bytes, checksum, types, example } to the result when something was put aside. */
 void quarantine_result(const struct quarantine *q, struct val_map *result);
 /* Closes what is open and frees. A zeroed one is accepted. */
 void quarantine_free(struct quarantine *q);
