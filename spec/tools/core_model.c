@@ -612,6 +612,15 @@ static void check_slot(const struct model *m, uint32_t i)
     HOLDS(m, t->state == TASK_RUNNING || t->state == TASK_ENDING);
 }
 
+/* Attempts of the task that nobody has told to end. */
+static uint32_t count_healthy(const struct model *m, uint32_t task)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->slot_count; i++)
+        count += m->slots[i].task == task && !m->slots[i].interrupted && !m->slots[i].killed;
+    return count;
+}
+
 static void check_task(const struct model *m, uint32_t i)
 {
     const struct core_task *t = &m->core.tasks[i];
@@ -619,6 +628,7 @@ static void check_task(const struct model *m, uint32_t i)
     bool runs = t->state == TASK_RUNNING || t->state == TASK_ENDING;
     HOLDS(m, own->running == (t->slot != CORE_NONE) + (uint32_t)(t->backup != CORE_NONE));
     HOLDS(m, runs == (own->running > 0));
+    HOLDS(m, m->stopped || (t->state == TASK_RUNNING) == (count_healthy(m, i) > 0));
     HOLDS(m, (t->state == TASK_COMMITTED) == own->committed);
     HOLDS(m, (t->state == TASK_DROPPED) == own->dropped);
     HOLDS(m, (t->state == TASK_FAILED) == own->given_up);
@@ -729,7 +739,9 @@ static bool model_step(struct model *m)
 
 static double told_fraction(const struct model *m, const struct model_slot *s)
 {
-    if (s->task == CORE_NONE || !s->tells_fraction)
+    if (s->task == CORE_NONE)
+        return 0.01; /* what the attempt before has left there */
+    if (!s->tells_fraction)
         return -1;
     if (s->hangs)
         return 0;
