@@ -1,5 +1,5 @@
-/* core_books.h: the books that core_model keeps of a schedule, which share nothing with the core: what
- * each slot and task is at, what may happen to it next, and what must hold after each event. */
+/* core_books.h: the books that core_model keeps of a schedule, which share nothing with the core:
+ * what each slot and task is at, what may happen to it next, and what must hold after each event. */
 #ifndef LMR_SPEC_CORE_BOOKS_H
 #define LMR_SPEC_CORE_BOOKS_H
 
