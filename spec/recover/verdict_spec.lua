@@ -216,6 +216,10 @@ describe("the built-in verdict", function()
          list[4].action, list[5].action })
       assert.equal("waiting for room on the disk (2 of 3)", list[2].reason)
       assert.equal("the disk is full: make room, then lmr resume goes on", list[4].reason)
+      local efbig = 27 -- waiting makes no file smaller
+      assert.same({ "fail", "files cannot be larger here: waiting cannot help" }, (function(v)
+         return { v.action, v.reason }
+      end)(verdicts(plain(), "disk_full", { { os_error = efbig } })[1]))
    end)
 
    for _, type in ipairs { "script_error", "bad_record" } do

@@ -107,7 +107,9 @@ static void set(struct probe *p, const char *name, const char *word)
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(name, flags[i].name) == 0)
             *flags[i].at = integer(word) != 0;
-    if (strcmp(name, "memory") == 0)
+    if (strcmp(name, "os_error") == 0)
+        p->err.os_error = (int)integer(word);
+    else if (strcmp(name, "memory") == 0)
         c->memory_limit = integer(word);
     else if (strcmp(name, "seed") == 0)
         c->seed = integer(word);
