@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 enum {
@@ -23,7 +24,7 @@ const struct built_in_text built_in_verdicts[] = {
     { "data_corruption", "in intermediate data of the job: recompute, the task that wrote it runs "
                          "again; in an input file: read again at once, one time, then fail" },
     { "disk_full", "wait with the delays of retry and try again, 3 times, then stop: lmr resume goes "
-                   "on when there is room" },
+                   "on when there is room; a limit on the size of files fails at once" },
     { "script_error", "quarantine the record if limits.max_quarantined allows, else fail" },
     { "bad_record", "as script_error" },
     { "declared types", "retry, with the delays of retry, up to retry.max_retries, not before the "
@@ -114,16 +115,17 @@ static void data_corruption(const struct rules *rules, const struct verdict_cont
         opinion_say(o, VERDICT_RECOMPUTE, "the data is corrupt: the task that wrote it runs again");
 }
 
-static void disk_full(const struct rules *rules, const struct verdict_context *context,
-                      struct opinion *o)
+static void disk_full(const struct rules *rules, const struct err *err,
+                      const struct verdict_context *context, struct opinion *o)
 {
-    if (rules->retry.max_retries > 0 && type_failures(context) <= DISK_WAITS) {
+    if (err->os_error == EFBIG)
+        opinion_say(o, VERDICT_FAIL, "files cannot be larger here: waiting cannot help");
+    else if (rules->retry.max_retries > 0 && type_failures(context) <= DISK_WAITS)
         opinion_say(o, VERDICT_RETRY, "waiting for room on the disk (%u of %d)",
                     type_failures(context), DISK_WAITS);
-        o->numbers = &rules->retry;
-    } else {
+    else
         opinion_say(o, VERDICT_STOP, "the disk is full: make room, then lmr resume goes on");
-    }
+    o->numbers = &rules->retry;
 }
 
 static void declared(const struct rules *rules, const struct err *err,
@@ -155,7 +157,7 @@ void built_in_opinion(const struct rules *rules, const struct err *err,
         data_corruption(rules, context, o);
         break;
     case ST_DISK_FULL:
-        disk_full(rules, context, o);
+        disk_full(rules, err, context, o);
         break;
     case ST_SCRIPT:
     case ST_BAD_RECORD:

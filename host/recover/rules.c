@@ -88,7 +88,7 @@ static double number(struct reading *r, struct slice map, const char *field, dou
 static uint32_t count(struct reading *r, struct slice map, const char *field, uint32_t fallback,
                       uint32_t min)
 {
-    double v = number(r, map, field, fallback, min, 1e18);
+    double v = number(r, map, field, fallback, min, 0x1p63);
     if (v != floor(v))
         nonsense(r, field, "a whole number");
     return v < COUNT_MAX ? (uint32_t)v : COUNT_MAX;

@@ -16,17 +16,25 @@ static struct statistics_type *add_type(struct statistics *s, struct slice name)
     return t;
 }
 
-static struct statistics_type *type_of(struct statistics *s, struct slice name)
+static struct statistics_type *find_type(struct statistics *s, struct slice name)
 {
-    name.n = name.n < ERR_TYPE_MAX ? name.n : ERR_TYPE_MAX - 1;
     for (uint32_t i = 0; i < s->type_count; i++)
         if (slice_equal(name, slice_str(s->types[i].type)))
             return &s->types[i];
-    if (s->type_count == STATISTICS_TYPES_MAX)
-        return &s->types[STATISTICS_TYPES_MAX - 1];
-    if (s->type_count == STATISTICS_TYPES_MAX - 1)
-        name = slice_str(OTHER_TYPES);
-    return add_type(s, name);
+    return NULL;
+}
+
+/* Room for "other" is kept until it is there (read back, it need not come last). */
+static struct statistics_type *type_of(struct statistics *s, struct slice name)
+{
+    struct slice other = slice_str(OTHER_TYPES);
+    name.n = name.n < ERR_TYPE_MAX ? name.n : ERR_TYPE_MAX - 1;
+    struct statistics_type *t = find_type(s, name), *rest = find_type(s, other);
+    if (t)
+        return t;
+    if (s->type_count + (rest ? 0 : 1) < STATISTICS_TYPES_MAX || slice_equal(name, other))
+        return add_type(s, name);
+    return rest ? rest : add_type(s, other);
 }
 
 void statistics_attempt(struct statistics *s, bool speculative)
@@ -152,7 +160,7 @@ static void put_part(struct val_map *m, const char *name, struct val_map *part)
 
 static void put_count(struct val_map *m, const char *name, uint64_t count)
 {
-    val_map_int(m, name, (int64_t)count);
+    val_map_int(m, name, count < INT64_MAX ? (int64_t)count : INT64_MAX);
 }
 
 static void put_verdicts(struct val_map *m, const uint64_t verdicts[VERDICT_ACTIONS])

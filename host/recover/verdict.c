@@ -364,9 +364,10 @@ static const char *read_answer(struct slice value, struct opinion *o)
 /* The numbers of the chain's first table, else the profile's. */
 static struct retry_terms terms_of_chain(const struct decision *d)
 {
-    for (uint32_t i = 0; d->chain && i < d->chain->count; i++)
-        if (d->chain->rules[i].kind == RULE_TABLE)
-            return table_terms(&d->chain->rules[i]);
+    const struct rule *rule;
+    for (uint32_t i = 0; (rule = rule_at(d, i)) != NULL; i++)
+        if (rule->kind == RULE_TABLE)
+            return table_terms(rule);
     return profile_terms(d->rules);
 }
 

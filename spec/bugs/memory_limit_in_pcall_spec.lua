@@ -5,7 +5,8 @@ local h = require "spec.helper"
 
 local function run(code)
    local input = h.write(h.tmpdir(), "one.txt", "a line\nanother\n")
-   return h.run { "run", "--quiet", "-m", code, "--set", "limits.memory_limit=64M", input }
+   return h.run { "run", "--quiet", "-m", code, "--set", "limits.memory_limit=64M", "--set",
+      "retry.max_retries=0", input }
 end
 
 describe("the memory limit", function()

@@ -123,7 +123,7 @@ describe("an input that changes while the job runs", function()
       local code = "if value == 'first' then io.open('here', 'w'):close()" ..
          " while not io.open('go') do mr.sleep(0.02) end end"
       local run = h.background({ "run", "-m", code .. " emit(value, 1)", "-r", "sum", "--workers", "1", "--split-size",
-         "1M", "a.txt", "b.txt", "-o", "out", "--profile", "testing" }, { dir = dir })
+         "1M", "a.txt", "b.txt", "-o", "out", "--profile", "testing", "--set", "retry.max_retries=0" }, { dir = dir })
       h.poll(10, h.exists, dir .. "/here")
       h.sh(change, { dir = dir })
       h.write(dir, "go", "")

@@ -32,7 +32,7 @@ local function start(wait, ...)
    h.write(dir, "in.txt", table.concat(list, "\n") .. "\n")
    h.write(dir, "job.lua", GATED)
    local args = { "run", "job.lua", "in.txt", "-o", "out", "--split-size", "1K", "--workers", "2",
-      "--state-dir", "state", "--set", "retry.base_delay_seconds=0.05", ... }
+      "--state-dir", "state", "--set", "retry.base_delay_seconds=0.05", "--set", "retry.jitter=false", ... }
    table.insert(args, "--")
    table.insert(args, "--wait=" .. wait)
    local run = h.background(args, { dir = dir })

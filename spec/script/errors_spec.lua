@@ -107,7 +107,8 @@ lmr: map_0 failed (script_error): job.lua:6: no 3
 
    it("of a type of the job's own, or a rejected record, keeps its type", function()
       says('error_types = { "slow" }, map = function(_, l) if l == "2" then mr.fail("slow", "too slow") end end',
-         "lmr: map_0 failed (slow): too slow\n  at INPUT, byte 2, record 1\n    job.lua:4: in function <job.lua:4>\n")
+         "lmr: map_0 failed (slow): too slow\n  at INPUT, byte 2, record 1\n    job.lua:4: in function <job.lua:4>\n",
+         { args = { "--set", "retry.max_retries=0" } })
       says('map = function(_, l) if l == "2" then mr.reject("odd") end end',
          "lmr: map_0 failed (bad_record): odd\n  at INPUT, byte 2, record 1\n    job.lua:4: in function <job.lua:4>\n")
       local result = api.run('error_types = { "slow" }, map = function() mr.fail("slwo", "x") end')
@@ -148,7 +149,7 @@ describe("a limit", function()
       for _, code in ipairs { "local t = {} for i = 1, 1e9 do t[i] = i end",
          "pcall(function() local t = {} for i = 1, 1e9 do t[i] = i end end)" } do
          local result = api.run(("map = function() %s end"):format(code),
-            { args = { "--set", "limits.memory_limit=8M" } })
+            { args = { "--set", "limits.memory_limit=8M", "--set", "retry.max_retries=0" } })
          assert.are.equal(1, result.code)
          assert.matches("lmr: map_0 failed (memory_error): the script needs more memory than its limit of 8 MB: " ..
             "keep less in tables, or raise it with --set limits.memory_limit=SIZE\n", result.err, 1, true)

@@ -68,9 +68,8 @@ static void lost(char *line)
     statistics_lost(&counted, speculative, number(&line));
 }
 
-static void recomputed(char *line)
+static void recomputed(void)
 {
-    (void)line;
     statistics_recomputed(&counted);
 }
 
@@ -80,31 +79,28 @@ static void quarantined(char *line)
     statistics_quarantined(&counted, groups, (int64_t)number(&line));
 }
 
-static void put(char *line)
+static void put(void)
 {
     struct buf out = BUF_EMPTY;
-    (void)line;
     CHECK(statistics_put(&counted, &out) == ST_OK);
     notation_print(buf_slice(&out));
     (void)printf("\n");
     buf_free(&out);
 }
 
-static void put_failures(char *line)
+static void put_failures(void)
 {
     struct buf out = BUF_EMPTY;
-    (void)line;
     CHECK(statistics_put_failures(&counted, &out) == ST_OK);
     notation_print(buf_slice(&out));
     (void)printf("\n");
     buf_free(&out);
 }
 
-static void again(char *line)
+static void again(void)
 {
     struct buf out = BUF_EMPTY;
     struct err e;
-    (void)line;
     CHECK(statistics_put(&counted, &out) == ST_OK);
     CHECK(statistics_get(buf_slice(&out), &counted, &e) == ST_OK);
     buf_free(&out);
@@ -170,15 +166,25 @@ static bool command(char *line)
         { "failure", failure },
         { "backup", backup },
         { "lost", lost },
-        { "recomputed", recomputed },
         { "quarantined", quarantined },
-        { "put", put },
-        { "put_failures", put_failures },
-        { "again", again },
         { "get", get },
         { "random", random_copies },
     };
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } plain[] = {
+        { "recomputed", recomputed },
+        { "put", put },
+        { "put_failures", put_failures },
+        { "again", again },
+    };
     char *name = notation_word(&line);
+    for (size_t i = 0; name && i < sizeof plain / sizeof *plain; i++)
+        if (strcmp(name, plain[i].name) == 0) {
+            plain[i].run();
+            return true;
+        }
     for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0) {
             commands[i].run(line);

@@ -107,7 +107,9 @@ static void set(struct probe *p, const char *name, const char *word)
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(name, flags[i].name) == 0)
             *flags[i].at = integer(word) != 0;
-    if (strcmp(name, "memory") == 0)
+    if (strcmp(name, "os_error") == 0)
+        p->err.os_error = (int)integer(word);
+    else if (strcmp(name, "memory") == 0)
         c->memory_limit = integer(word);
     else if (strcmp(name, "seed") == 0)
         c->seed = integer(word);
@@ -183,10 +185,8 @@ static void fingerprint(struct probe *p, char *line)
     (void)printf("%016" PRIx64 "\n", failure_fingerprint(&p->err));
 }
 
-static void texts(struct probe *p, char *line)
+static void texts(void)
 {
-    (void)p;
-    (void)line;
     for (const struct built_in_text *t = built_in_verdicts; t->type; t++)
         (void)printf("%s\t%s\n", t->type, t->what);
 }
@@ -196,11 +196,11 @@ static void texts(struct probe *p, char *line)
 static enum retry_jitter jitter_of(const char *name)
 {
     static const char *const names[] = { "none", "full", "equal", "decorrelated" };
-    for (int i = 0; i < 4; i++)
-        if (name && strcmp(name, names[i]) == 0)
-            return (enum retry_jitter)i;
-    CHECK(!"a jitter");
-    return JITTER_NONE;
+    int i = 0;
+    while (i < 4 && strcmp(name, names[i]) != 0)
+        i++;
+    CHECK(i < 4);
+    return (enum retry_jitter)i;
 }
 
 static void delay(struct probe *p, char *line)
@@ -450,11 +450,15 @@ static bool command(struct probe *p, char *line)
     } commands[] = {
         { "rules", read_rules }, { "begin", begin },           { "answer", answer },
         { "no_answer", no_answer }, { "built_in", built_in },  { "in_attempt", in_attempt },
-        { "texts", texts },      { "fingerprint", fingerprint }, { "delay", delay },
+        { "fingerprint", fingerprint }, { "delay", delay },
         { "jittered", jittered }, { "draws", draws },          { "budget", budget },
         { "random", random_rounds },
     };
     char *name = notation_word(&line);
+    if (name && strcmp(name, "texts") == 0) {
+        texts();
+        return true;
+    }
     for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0) {
             commands[i].run(p, line);
