@@ -162,7 +162,7 @@ static bool is_off(const struct policy *p, const struct question *q, struct err 
 /* "my.lua:14", or "function 3" when its host could not say. */
 static void place_of(const struct policy *p, uint32_t function, char *out, size_t cap)
 {
-    struct slice places, one, text;
+    struct slice places, one = { NULL, 0 }, text;
     struct val_cursor c;
     uint64_t count = 0;
     if (val_get(buf_slice(&p->hosts[p->active].loaded), "places", &places))
@@ -312,7 +312,7 @@ static void on_late(uv_timer_t *timer)
     place_of(p, p->first->function, place, sizeof place);
     (void)err_set(&e, ST_TIMEOUT,
                   "%s: the policy function gave no answer within %d s, and could not be stopped (a "
-                  "slow pattern?): its process was killed",
+                  "slow pattern, a loop in a coroutine?): its process was killed",
                   place, POLICY_ANSWER_SECONDS);
     lose_first(p, &e);
 }
