@@ -77,24 +77,38 @@ static int tell(const char *job_dir, const char *profile, struct slice reply)
     return text_print(&t, STDOUT_FILENO);
 }
 
-int profile_use(const char *state_dir, const char *const *words, size_t count)
+static enum status check_request(const struct request *request, struct err *e)
+{
+    if (request->word_count < 2)
+        return err_set(e, ST_USAGE, "which profile? usage: lmr profile use [JOB] NAME|FILE");
+    if (request->word_count > 3)
+        return err_set(e, ST_USAGE,
+                       "lmr profile use does not take %s; usage: lmr profile use [JOB] NAME|FILE",
+                       request->words[3]);
+    if (request->run.set_count || request->job_file || request->error_type || request->json)
+        return err_set(e, ST_USAGE, "lmr profile use takes no option but --state-dir; what --set said "
+                                    "to lmr run stays on top of the profile");
+    return ST_OK;
+}
+
+int profile_use(const struct request *request)
 {
     char job_dir[PATH_MAX], profile[PATH_MAX];
     struct buf reply = BUF_EMPTY;
     struct err e;
     int code = EXIT_WRONG_USAGE;
     err_clear(&e);
-    if (count < 1 || count > 2) {
-        log_error("which profile? usage: lmr profile use [JOB] NAME|FILE");
-        return code;
-    }
-    enum status st = full_name(words[count - 1], profile, &e);
+    enum status st = check_request(request, &e);
+    const char *name = st == ST_OK ? request->words[request->word_count - 1] : "";
     if (st == ST_OK)
-        st = which_job(state_dir, count == 2 ? words[0] : NULL, job_dir, sizeof job_dir, &e);
+        st = full_name(name, profile, &e);
+    if (st == ST_OK)
+        st = which_job(request->run.state_dir, request->word_count == 3 ? request->words[1] : NULL,
+                       job_dir, sizeof job_dir, &e);
     if (st == ST_OK)
         st = call(job_dir, profile, &reply, &e);
     if (st == ST_OK)
-        code = tell(job_dir, words[count - 1], buf_slice(&reply));
+        code = tell(job_dir, name, buf_slice(&reply));
     else
         log_err(&e);
     buf_free(&reply);

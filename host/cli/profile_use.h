@@ -2,12 +2,12 @@
 #ifndef LMR_CLI_PROFILE_USE_H
 #define LMR_CLI_PROFILE_USE_H
 
-#include <stddef.h>
+#include "cli/table.h"
 
-/* `words`: what stands after "use": [JOB] NAME|FILE; without JOB the latest one. `state_dir`: --state-dir,
- * or NULL. Prints what the driver answers: the policy keys that changed, and the plan keys that are
- * ignored. Returns the exit code: 2 when nothing changed, for the job does not run or the profile does
- * not hold (its message, with file and line, was printed). */
-int profile_use(const char *state_dir, const char *const *words, size_t count);
+/* What stands after "profile": use [JOB] NAME|FILE; without JOB the latest one. Prints what the driver
+ * answers: the policy keys that changed, and the plan keys that are ignored. Returns the exit code: 2
+ * when nothing changed, for the job does not run or the profile does not hold (its message, with file
+ * and line, was printed). */
+int profile_use(const struct request *request);
 
 #endif

@@ -27,7 +27,6 @@ enum { POLICY_ANSWER_SECONDS = 2, POLICY_READY_SECONDS = 12, POLICY_LIVES = 3 };
 /* What a load gave; valid during the call. */
 struct policy_loaded {
     struct slice profile; /* encoded: what the job goes on with (plan keys stay as they were) */
-    struct slice pure;    /* encoded: the new rules as loaded; with `config` what a resume needs */
     struct slice config;  /* encoded: the candidate's */
     const char *report;   /* the change in lines: "  retry.max_retries: 5 -> 2"; indented, no end */
     struct slice warnings; /* encoded array of texts */
@@ -48,8 +47,9 @@ struct policy;
 enum status policy_open(uv_loop_t *loop, const struct policy_handlers *handlers,
                         struct policy **out, struct err *e);
 /* What the host loads: `config` as for policy_script_open; `profile` is the effective profile that
- * the job's function numbers are of. When what the host loads is not the same, because a file was
- * changed meanwhile, nothing is asked, and the problem says so. An empty `profile` takes what comes. */
+ * the job's function numbers are of. When the host loads other rules (fields `rules` and `retry`),
+ * because a file was changed meanwhile, nothing is asked, and the problem says so. An empty
+ * `profile` takes what comes. */
 enum status policy_config(struct policy *p, struct slice config, struct slice profile,
                           struct err *e);
 /* Puts a question. `err` and `ctx` are encoded maps (below). `id` is the caller's and not looked at. */

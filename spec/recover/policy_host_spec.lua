@@ -180,12 +180,12 @@ describe("a policy function", function()
       assert.is_string(dir)
       local answers = run { config_step(config),
          ask(1), ask(2, 2, { for_delay = true, ctx = { retry = 3, failures = 2 } }), ask(3),
-         ask(4, 1, { for_delay = true }), ask(5, 4), ask(6, 0), WAIT }.answers
+         ask(4, 1, { for_delay = true }), ask(5, 40), ask(6, 0), WAIT }.answers
       assert.equal("fail", answers[1].answer)
       assert.equal(6.5, answers[2].answer)
       assert.equal("stop", answers[3].answer)
       assert.matches("returned \"%a+\"; a strategy returns a number of seconds", answers[4].problem)
-      assert.equal("there is no policy function number 4", answers[5].problem)
+      assert.equal("there is no policy function number 40", answers[5].problem)
       assert.equal("there is no policy function number 0", answers[6].problem)
    end)
 end)
@@ -204,8 +204,8 @@ describe("a policy host", function()
 
    it("is replaced when a function needs too much memory", function()
       local answers = answers_of {
-         "local t = {} while true do t[#t + 1] = {} end", "return ('x'):rep(1 << 30)",
-         "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1000) .. #t end end) end",
+         "local t = {} while true do t[#t + 1] = ('x'):rep(1 << 16) .. #t end", "return ('x'):rep(1 << 30)",
+         "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1 << 16) .. #t end end) end",
          "kept = kept or {} for i = 1, 1000 do kept[#kept + 1] = ('x'):rep(1000) .. #kept end return 'fail'",
          "return { action = 'retry', reason = ('x'):rep(10 << 20) }",
       }
