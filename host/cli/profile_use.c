@@ -86,8 +86,9 @@ static enum status check_request(const struct request *request, struct err *e)
                        "lmr profile use does not take %s; usage: lmr profile use [JOB] NAME|FILE",
                        request->words[3]);
     if (request->run.set_count || request->job_file || request->error_type || request->json)
-        return err_set(e, ST_USAGE, "lmr profile use takes no option but --state-dir; what --set said "
-                                    "to lmr run stays on top of the profile");
+        return err_set(e, ST_USAGE,
+                       "lmr profile use takes no option but --state-dir; what --set said to lmr "
+                       "run stays on top of the profile");
     return ST_OK;
 }
 

@@ -4,10 +4,10 @@
 
 #include "cli/table.h"
 
-/* What stands after "profile": use [JOB] NAME|FILE; without JOB the latest one. Prints what the driver
- * answers: the policy keys that changed, and the plan keys that are ignored. Returns the exit code: 2
- * when nothing changed, for the job does not run or the profile does not hold (its message, with file
- * and line, was printed). */
+/* What stands after "profile": use [JOB] NAME|FILE; without JOB the latest one. Prints what the
+ * driver answers: the policy keys that changed, and the plan keys that are ignored. Returns the
+ * exit code: 2 when nothing changed, for the job does not run or the profile does not hold (its message,
+ * with file and line, was printed). */
 int profile_use(const struct request *request);
 
 #endif

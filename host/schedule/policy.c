@@ -367,8 +367,9 @@ static bool same_field(struct slice a, struct slice b, const char *name)
 static bool is_expected(const struct policy *p, struct slice loaded)
 {
     struct slice profile, ours = buf_slice(&p->profile);
-    return ours.n == 0 || (val_get(loaded, "profile", &profile) &&
-                           same_field(profile, ours, "rules") && same_field(profile, ours, "retry"));
+    return ours.n == 0 ||
+           (val_get(loaded, "profile", &profile) && same_field(profile, ours, "rules") &&
+            same_field(profile, ours, "retry"));
 }
 
 static void on_loaded(struct host *h, struct slice payload)

@@ -204,8 +204,10 @@ describe("a policy host", function()
 
    it("is replaced when a function needs too much memory", function()
       local answers = answers_of {
-         "local t = {} while true do t[#t + 1] = ('x'):rep(1 << 16) .. #t end", "return ('x'):rep(1 << 30)",
-         "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(1 << 16) .. #t end end) end",
+         "local t, s = {}, ('x'):rep(1024) while true do t[#t + 1] = s:rep(4096) end", "return ('x'):rep(1 << 30)",
+         "local t, s = {}, ('x'):rep(1024) local function f() while true do t[#t + 1] = s:rep(4096) end end " ..
+            "while true do pcall(f) end",
+         "local t = {} while true do t[#t + 1] = {} end",
          "kept = kept or {} for i = 1, 1000 do kept[#kept + 1] = ('x'):rep(1000) .. #kept end return 'fail'",
          "return { action = 'retry', reason = ('x'):rep(10 << 20) }",
       }
@@ -214,12 +216,15 @@ describe("a policy host", function()
          assert.matches("/my%.lua:" .. i + 3 .. ": the policy function needs more than 64 MB of memory$",
             answers[i].problem)
       end
-      assert.equal("fail", answers[4].answer)
-      assert.equal(500, #answers[5].answer.reason)
+      -- On a machine that has much else to do, its second is over before.
+      assert.is_true(answers[4].type == "memory_error" or answers[4].type == "timeout")
+      assert.equal("fail", answers[5].answer)
+      assert.equal(500, #answers[6].answer.reason)
    end)
 
    it("lets garbage be garbage", function()
-      local config = setup { "local s = '' for i = 1, 20 do s = ('x'):rep(1 << 20) .. i end return 'fail'" }
+      local config = setup {
+         "local s = ('x'):rep(1024) for i = 1, 20 do s = s:sub(1, 1024):rep(1024) end return 'fail'" }
       local steps = { config_step(config) }
       for i = 1, 20 do steps[#steps + 1] = ask(i, 1) end
       steps[#steps + 1] = WAIT
