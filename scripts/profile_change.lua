@@ -23,6 +23,7 @@ end
 
 local function value_text(value, where)
    if value == nil then return "not set" end
+   if type(value) == "number" then return tostring(math.tointeger(value) or value) end
    if type(value) ~= "table" then return tostring(value) end
    return value["function"] and function_text(where) or list_text(value)
 end

@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "cli/cli.h"
 #include "cli/print.h"
+#include "cli/profile_use.h"
 #include "cli/table.h"
 
 #include <signal.h>
@@ -23,6 +24,7 @@ static const struct subcommand {
     { "check", 1, "check FILE" },
     { "diff", 2, "diff NAME|FILE NAME|FILE" },
     { "explain", 1, "explain NAME|FILE" },
+    { "use", 2, "use [JOB] NAME|FILE" },
 };
 
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
@@ -172,13 +174,15 @@ static int answer_query(const struct request *request)
 int command_profile(struct request *request)
 {
     if (request->word_count == 0) {
-        log_error("which command? lmr profile list, show, check, diff or explain; see lmr help "
-                  "profile");
+        log_error("which command? lmr profile list, show, check, diff, explain or use; see lmr "
+                  "help profile");
         return EXIT_WRONG_USAGE;
     }
     const struct subcommand *command = find_subcommand(request->words[0]);
     if (!command)
         return unknown_subcommand(request->words[0]);
+    if (strcmp(command->name, "use") == 0)
+        return profile_use(request);
     if (request->word_count != command->words + 1)
         return wrong_words(command, request);
     return answer_query(request);

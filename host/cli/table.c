@@ -112,6 +112,9 @@ static const struct option profile_options[] = {
     { .name = "type", .letter = 't', .kind = OPTION_TEXT, .value = "TYPE",
       .field = FIELD(error_type), .example = "timeout",
       .help = "explain: only this error type" },
+    { .name = "state-dir", .kind = OPTION_TEXT, .value = "DIR", .field = FIELD(run.state_dir),
+      .example = "/var/tmp/lmr",
+      .help = "use: where the job's state is, as it was told to lmr run" },
     { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
       .help = "print one line of JSON" },
     HELP_OPTION,
@@ -182,7 +185,10 @@ static const char profile_text[] =
     "two profiles do not have in common. explain plays failures of each error type against the "
     "rules and prints what happens at each: the verdict, the delay before the next attempt (from "
     "least to most where it is random), and the file and line of the rule that decides. Policy "
-    "functions are called with what such a failure looks like.\n"
+    "functions are called with what such a failure looks like. use makes a running job (its id, a "
+    "beginning of it, or the latest) take another profile: keys of the policy change with its next "
+    "decision, and those of the plan, which it names, do not. A profile that does not load changes "
+    "nothing.\n"
     "\n"
     "Examples:\n"
     "\n"
@@ -191,7 +197,8 @@ static const char profile_text[] =
     "    lmr profile check ./mine.lua\n"
     "    lmr profile diff production ./mine.lua\n"
     "    lmr profile explain production --type network_failure\n"
-    "    lmr profile explain production --set retry.jitter=false\n";
+    "    lmr profile explain production --set retry.jitter=false\n"
+    "    lmr profile use word_count ./mine.lua\n";
 
 static const char help_text[] =
     "Prints help on a command or a topic; without a word, the list of both.\n"
@@ -215,7 +222,8 @@ static const struct command table[] = {
       .options = plain_options, .run = command_lua },
     { .name = "profile",
       .usage = { "list [--json]", "show NAME|FILE [OPTION…]", "check FILE [OPTION…]",
-                 "diff NAME|FILE NAME|FILE [OPTION…]", "explain NAME|FILE [OPTION…]" },
+                 "diff NAME|FILE NAME|FILE [OPTION…]", "explain NAME|FILE [OPTION…]",
+                 "use [JOB] NAME|FILE [--state-dir DIR]" },
       .summary = "tell what a profile says and does", .text = profile_text,
       .options = profile_options, .run = command_profile },
     { .name = "help", .usage = { "[COMMAND|TOPIC]", "--man", "--completion SHELL" },

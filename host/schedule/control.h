@@ -1,12 +1,14 @@
-/* control.h: how a command reaches a running driver: a socket in the job's folder, JOBDIR/control.sock.
+/* control.h: how a command reaches a running driver: a socket in the job's folder,
+ * JOBDIR/control.sock.
  *
- * One request a connection, as wire frames: WIRE_REQUEST from the command, WIRE_REPLY from the driver.
- * Only the user the driver runs as (and root) may connect: mode 0600.
+ * One request a connection, as wire frames: WIRE_REQUEST from the command, WIRE_REPLY from the
+ * driver. Only the user the driver runs as (and root) may connect: mode 0600.
  *
  * REQUEST  { command = text, … }           REPLY  { ok = bool, message = text, … }
  *   command "profile": + profile = a name, or an absolute path.   (lmr profile use)
  *     ok: message tells what changed, in lines (struct policy_loaded: report); else why nothing did
- * A driver that does not know a command answers ok = false and says so. More commands add their fields here. */
+ * A driver that does not know a command answers ok = false and says so. More commands add their
+ * fields here. */
 #ifndef LMR_SCHEDULE_CONTROL_H
 #define LMR_SCHEDULE_CONTROL_H
 
@@ -17,7 +19,8 @@
 /* --- the driver's side --- */
 
 struct control;
-struct control_reply; /* an open question, to be answered once; gone when control_close was called */
+/* A request to be answered, once; gone when control_close was called. */
+struct control_reply;
 
 /* Called from the loop; `request` is a checked value, valid during the call. */
 typedef void (*control_handler)(void *context, struct control_reply *reply, struct slice request);

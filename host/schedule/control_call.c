@@ -87,7 +87,7 @@ static enum status read_reply(int fd, int64_t deadline, const char *job_dir, str
                               struct err *e)
 {
     struct wire_reader reader = WIRE_READER_EMPTY;
-    struct wire_message m;
+    struct wire_message m = { .payload = { NULL, 0 } };
     bool closed = false;
     enum status st = ST_END;
     while (st == ST_END) {

@@ -162,7 +162,7 @@ static bool is_off(const struct policy *p, const struct question *q, struct err 
 /* "my.lua:14", or "function 3" when its host could not say. */
 static void place_of(const struct policy *p, uint32_t function, char *out, size_t cap)
 {
-    struct slice places, one, text;
+    struct slice places, one = { NULL, 0 }, text;
     struct val_cursor c;
     uint64_t count = 0;
     if (val_get(buf_slice(&p->hosts[p->active].loaded), "places", &places))
@@ -312,7 +312,7 @@ static void on_late(uv_timer_t *timer)
     place_of(p, p->first->function, place, sizeof place);
     (void)err_set(&e, ST_TIMEOUT,
                   "%s: the policy function gave no answer within %d s, and could not be stopped (a "
-                  "slow pattern?): its process was killed",
+                  "slow pattern, a loop in a coroutine?): its process was killed",
                   place, POLICY_ANSWER_SECONDS);
     lose_first(p, &e);
 }
@@ -342,25 +342,34 @@ static void take_over(struct host *h)
     end_host(active(p));
     p->active = h->slot;
     forget_lives(p);
-    (void)val_get(loaded, "profile", &told.pure);
     if (!val_get(loaded, "adopted", &told.profile))
-        told.profile = told.pure;
+        (void)val_get(loaded, "profile", &told.profile);
     (void)val_get(loaded, "warnings", &told.warnings);
     told.config = buf_slice(&p->config);
     told.report = text_of(loaded, "report", &report);
     p->profile.n = 0;
-    (void)buf_append_slice(&p->profile, told.pure);
+    (void)buf_append_slice(&p->profile, told.profile);
     p->handlers.loaded(p->handlers.context, ST_OK, &told, NULL);
     (void)err_set(&e, ST_INTERRUPTED, "other rules were taken meanwhile");
     fail_all(p, waiting, &e);
     buf_free(&report);
 }
 
+static bool same_field(struct slice a, struct slice b, const char *name)
+{
+    struct slice in_a = { NULL, 0 }, in_b = { NULL, 0 };
+    (void)val_get(a, name, &in_a);
+    (void)val_get(b, name, &in_b);
+    return slice_equal(in_a, in_b);
+}
+
+/* All that names functions: a number means the same one here and there. */
 static bool is_expected(const struct policy *p, struct slice loaded)
 {
-    struct slice profile;
-    return p->profile.n == 0 || (val_get(loaded, "profile", &profile) &&
-                                 slice_equal(profile, buf_slice(&p->profile)));
+    struct slice profile, ours = buf_slice(&p->profile);
+    return ours.n == 0 ||
+           (val_get(loaded, "profile", &profile) && same_field(profile, ours, "rules") &&
+            same_field(profile, ours, "retry"));
 }
 
 static void on_loaded(struct host *h, struct slice payload)

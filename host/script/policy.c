@@ -185,6 +185,8 @@ enum status policy_script_call(struct policy_script *p, uint32_t function, bool 
     if (st == ST_OK)
         st = run_body(call_body, &body, e);
     interrupt_end(p->s);
+    if (st == ST_TIMEOUT && memory_is_hit(&p->s->memory)) /* it caught that, and went on */
+        st = err_set(e, ST_MEMORY, "memory");
     if (st != ST_OK)
         tell_place(place, e);
     return st;

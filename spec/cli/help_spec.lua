@@ -214,7 +214,7 @@ describe("the completion for bash", function()
    end)
 
    it("offers what lmr profile takes", function()
-      assert.same({ "check", "diff", "explain", "list", "show" }, offered("lmr", "profile", ""))
+      assert.same({ "check", "diff", "explain", "list", "show", "use" }, offered("lmr", "profile", ""))
       assert.same({ "production" }, offered("lmr", "profile", "show", "prod"))
       assert.same({ "some.lua" }, offered("lmr", "profile", "diff", "production", "so"))
       assert.same({ "--job", "--json" }, offered("lmr", "profile", "show", "--j"))

@@ -194,7 +194,7 @@ end)
 
 describe("lmr profile", function()
    it("says what is missing or too much", function()
-      refused("which command? lmr profile list, show, check, diff or explain; see lmr help profile")
+      refused("which command? lmr profile list, show, check, diff, explain or use; see lmr help profile")
       refused("no command lmr profile shw; did you mean lmr profile show?", "shw")
       refused("no command lmr profile xyzzy; lmr help profile lists them", "xyzzy")
       refused("lmr profile show needs a profile: its name or file; usage: lmr profile show NAME|FILE", "show")

@@ -1,13 +1,13 @@
 /* policy_probe: a driver's loop around schedule/policy.h and schedule/control.h, for specs. Everything is JSON.
  *
  *   policy_probe <script      each line is a step, done in order; what happens is printed, one line each:
- *     { "do": "config", "config": {…}, "profile": {…} | absent }
+ *     { "do": "config", "config": {…}, "profile": true | absent }   true: the profile that was loaded last
  *     { "do": "ask", "id", "function", "for_delay", "err": fields of struct err as schedule/wire.h has them,
  *       "task", "attempt", "worker", "fingerprint", "ctx": { … } }
- *     { "do": "load", "config": {…}, "previous": {…} | absent }
+ *     { "do": "load", "config": {…}, "previous": true | absent }   likewise
  *     { "do": "wait" }        until all is answered
  *     { "do": "kill" }        SIGKILL to every process this one has started
- *     { "do": "serve", "dir": a job's folder, "previous": {…} }   answers `lmr profile use` until a request "quit"
+ *     { "do": "serve", "dir": a job's folder }   answers `lmr profile use` until a request "quit"
  *     { "do": "shut" }        ends with questions open
  *   → { "id", "answer" } or { "id", "type", "problem" }; { "loaded": true, "report", "profile", "warnings" } or
  *     { "loaded": false, "type", "problem" }; at the end { "turns": how often a timer of 10 ms ran }
@@ -32,7 +32,7 @@ struct probe {
     struct policy *policy;
     struct control *control;
     struct control_reply *reply; /* that waits for a load */
-    struct buf config, previous;
+    struct buf config, last;     /* the present config; the profile that was loaded last */
     unsigned open;               /* questions and loads */
     uint64_t turns;
     bool quit;
@@ -51,6 +51,12 @@ static void need(enum status st)
 {
     struct err e;
     check(st == ST_OK ? st : err_memory(&e, "a probe", 0), &e);
+}
+
+static void set(struct buf *b, struct slice content)
+{
+    b->n = 0;
+    need(buf_append_slice(b, content));
 }
 
 static void print(struct val_map *m)
@@ -96,6 +102,7 @@ static void on_loaded(void *context, enum status st, const struct policy_loaded 
     p->open--;
     val_map_bool(&m, "loaded", st == ST_OK);
     if (st == ST_OK) {
+        set(&p->last, loaded->profile);
         val_map_str(&m, "report", loaded->report);
         val_map_value(&m, "profile", loaded->profile);
         val_map_value(&m, "warnings", loaded->warnings);
@@ -117,7 +124,7 @@ static void use_profile(struct probe *p, struct control_reply *reply, struct sli
     char profile[4096];
     (void)val_get_cstr(request, "profile", profile, sizeof profile);
     need(policy_config_with(buf_slice(&p->config), profile, &config));
-    if (policy_load(p->policy, buf_slice(&config), buf_slice(&p->previous), &e) == ST_OK) {
+    if (policy_load(p->policy, buf_slice(&config), buf_slice(&p->last), &e) == ST_OK) {
         p->reply = reply;
         p->open++;
     } else {
@@ -149,17 +156,18 @@ static struct slice part(struct slice step, const char *name)
     return val_get(step, name, &value) ? value : slice_of(NULL, 0);
 }
 
-static void set(struct buf *b, struct slice content)
+/* The profile that was loaded last, when the step says so. */
+static struct slice last_profile(const struct probe *p, struct slice step, const char *name)
 {
-    b->n = 0;
-    need(buf_append_slice(b, content));
+    return val_get_bool(step, name, false) ? buf_slice(&p->last) : slice_of(NULL, 0);
 }
 
 static void do_config(struct probe *p, struct slice step)
 {
     struct err e;
     set(&p->config, part(step, "config"));
-    check(policy_config(p->policy, part(step, "config"), part(step, "profile"), &e), &e);
+    check(policy_config(p->policy, part(step, "config"), last_profile(p, step, "profile"), &e),
+          &e);
 }
 
 static void put_ctx(struct slice ctx, struct buf *out)
@@ -209,7 +217,7 @@ static void do_ask(struct probe *p, struct slice step)
 static void do_load(struct probe *p, struct slice step)
 {
     struct err e;
-    enum status st = policy_load(p->policy, part(step, "config"), part(step, "previous"), &e);
+    enum status st = policy_load(p->policy, part(step, "config"), last_profile(p, step, "previous"), &e);
     if (st == ST_OK) {
         p->open++;
         return;
@@ -252,7 +260,6 @@ static void do_serve(struct probe *p, struct slice step)
 {
     struct err e;
     char dir[4096];
-    set(&p->previous, part(step, "previous"));
     (void)val_get_cstr(step, "dir", dir, sizeof dir);
     check(control_open(&p->loop, dir, on_request, p, &p->control, &e), &e);
     (void)puts("serving");
@@ -327,7 +334,7 @@ static int script(void)
     val_map_int(&m, "turns", (int64_t)p->turns);
     print(&m);
     buf_free(&p->config);
-    buf_free(&p->previous);
+    buf_free(&p->last);
     sys_free(p);
     return 0;
 }
