@@ -35,8 +35,8 @@ local function reduce(more, input, fields)
    h.write(dir, "job.lua", probe.job("local k, v = value:match('(%S+) (%S+)') emit(k, tonumber(v) or v)", more))
    local parts = { { path = "in.txt", from = 0, to = #input, size = #input, input = 0 } }
    local first = { kind = "map", task = "map_0", job = "job.lua", partitions = 1, run = "run", parts = parts }
-   local second = { kind = "reduce", task = "reduce_0", job = "job.lua", runs = { "run" }, part = "part", output = "text",
-                    temporary = "tmp", side_prefix = "side-", put_aside = ALL, quarantine = "aside" }
+   local second = { kind = "reduce", task = "reduce_0", job = "job.lua", runs = { "run" }, part = "part",
+                    output = "text", temporary = "tmp", side_prefix = "side-", put_aside = ALL, quarantine = "aside" }
    for key, value in pairs(fields or {}) do second[key] = value end
    local results = probe.run({ first, second }, dir)
    assert.is_nil(results[1].error)
@@ -64,7 +64,8 @@ local function is_seventh(i) return i % 7 == 0 end
 describe("a record put aside", function()
    local raised = {
       bad_record = "mr.reject('no ' .. value)", script_error = "error('no ' .. value)",
-      rate_limited = "mr.fail('rate_limited', 'no ' .. value, { retry_after = 3, status = 429, host = 'a\tb', ok = false })",
+      rate_limited = "mr.fail('rate_limited', 'no ' .. value, " ..
+         "{ retry_after = 3, status = 429, host = 'a\tb', ok = false })",
    }
 
    for error_type, statement in pairs(raised) do
@@ -79,7 +80,9 @@ describe("a record put aside", function()
          assert.equal(#h.read(r.dir .. "/aside"), r.quarantine.bytes)
          for i, entry in ipairs(r.aside) do
             local n = i * 7
-            assert.same({ "map_0", 0, "record", "in.txt", n - 1, #numbers(n - 1), tostring(n), #tostring(n), error_type },
+            local expect = { "map_0", 0, "record", "in.txt", n - 1, #numbers(n - 1), tostring(n), #tostring(n),
+                             error_type }
+            assert.same(expect,
                { entry.task, entry.attempt, entry.unit, entry.file, entry.record, entry.offset, entry.bytes,
                  entry.bytes_total, entry.type })
             assert.equal((error_type == "script_error" and "job.lua:3: no " or "no ") .. n, entry.message)
@@ -178,7 +181,8 @@ describe("a record put aside", function()
    end)
 
    it("may overflow a stack", function()
-      local r = map(probe.job("local function f() return 1 + f() end if value == '2' then f() end emit(value)"), numbers(3))
+      local body = "local function f() return 1 + f() end if value == '2' then f() end emit(value)"
+      local r = map(probe.job(body), numbers(3))
       assert.equal("1\n3\n", r.text)
       assert.matches("stack overflow", r.aside[1].message)
    end)
@@ -263,6 +267,8 @@ describe("the bytes of an entry", function()
 end)
 
 describe("a reader in Lua", function()
+   local LUA = { input = { format = "lua" } }
+
    local function job(body, next_body)
       return ([[local mr = require "mr"
 return mr.job { error_types = { "rate_limited" }, input = { format = "lua", reader = {
@@ -276,16 +282,17 @@ return mr.job { error_types = { "rate_limited" }, input = { format = "lua", read
    end
 
    it("goes on where it stands", function()
-      local r = map(job("if key == 2 or key == 3 then mr.reject('no') end emit(key)"), "x\n", { input = { format = "lua" } })
+      local r = map(job("if key == 2 or key == 3 then mr.reject('no') end emit(key)"), "x\n", LUA)
       assert.is_nil(r.error)
       assert.same({ "1\n4\n5\n", 5 }, { r.text, r.records_in })
-      assert.same({ "even 2", 1, '{"n":3}', 2 }, { r.aside[1].bytes, r.aside[1].record, r.aside[2].bytes, r.aside[2].record })
+      assert.same({ "even 2", 1, '{"n":3}', 2 },
+         { r.aside[1].bytes, r.aside[1].record, r.aside[2].bytes, r.aside[2].record })
    end)
 
    it("may reject a record itself", function()
-      local r = map(job("emit(key)", "if h.n == 2 then mr.reject('cannot read') end"), "x\n", { input = { format = "lua" } })
+      local r = map(job("emit(key)", "if h.n == 2 then mr.reject('cannot read') end"), "x\n", LUA)
       assert.same({ "1\n3\n4\n5\n", 5, "cannot read" }, { r.text, r.records_in, r.aside[1].message })
-      r = map(job("emit(key)", "if h.n == 2 then error('broken') end"), "x\n", { input = { format = "lua" } })
+      r = map(job("emit(key)", "if h.n == 2 then error('broken') end"), "x\n", LUA)
       assert.equal("script_error", r.error.type)
    end)
 
@@ -297,7 +304,8 @@ return mr.job { error_types = { "rate_limited" }, input = { format = "lua", read
 end)
 
 describe("an error", function()
-   local job = probe.job("emit(value) if value == '2' then mr.reject('two') elseif value == '3' then error('three') end")
+   local job = probe.job("emit(value) " ..
+      "if value == '2' then mr.reject('two') elseif value == '3' then error('three') end")
 
    it("of a type that is not named fails the attempt", function()
       local r = map(job, numbers(4), { put_aside = { bad_record = "quarantine" } })
@@ -315,33 +323,34 @@ describe("an error", function()
       local r = map(job, numbers(4), { put_aside = ask, answer = true })
       assert.same({ "1\n4\n", 2, 2 }, { r.text, #r.asked, #r.aside })
       local e = r.asked[2].error
-      assert.same({ "script_error", "job.lua:3: three", "in.txt", 4, 2 }, { e.type, e.message, e.file, e.offset, e.record })
+      assert.same({ "script_error", "job.lua:3: three", "in.txt", 4, 2 },
+         { e.type, e.message, e.file, e.offset, e.record })
       assert.is_true(e.elapsed_seconds >= 0 and e.memory_peak > 10000)
       r = map(job, numbers(4), { put_aside = ask, answer = false })
       assert.same({ "bad_record", 1 }, { r.error.type, #r.asked })
       assert.equal("bad_record", map(job, numbers(4), { put_aside = ask }).error.type)
-      r = map('local mr = require "mr"\nreturn mr.job { map = function() end }', "{\n", { input = "jsonl", put_aside = ask,
-         answer = true })
+      r = map('local mr = require "mr"\nreturn mr.job { map = function() end }', "{\n",
+         { input = "jsonl", put_aside = ask, answer = true })
       assert.same({ 1, "in.txt" }, { #r.asked, r.asked[1].error.file })
    end)
 
    it("that is not the record's fails the attempt", function()
       local always = { memory_error = "quarantine", timeout = "quarantine", script_error = "quarantine" }
-      for error_type, body in pairs {
-         memory_error = "local t = {} for i = 1, 1e8 do t[i] = i .. 'x' end", timeout = "while true do end",
-      } do
-         local r = map(probe.job(body), "x\n", { memory_limit = 8 << 20, deadline = 0.2, put_aside = always })
-         assert.same({ error_type, 0 }, { r.error and r.error.type, #r.aside })
-      end
-      local r = map(probe.job("emit(value)", "finish = function() error('no') end,"), "x\n")
+      local r = map(probe.job("local t = {} for i = 1, 1e8 do t[i] = i .. 'x' end"), "x\n",
+         { memory_limit = 8 << 20, put_aside = always })
+      assert.same({ "memory_error", 0 }, { r.error and r.error.type, #r.aside })
+      r = map(probe.job("while true do end"), "x\n", { deadline = 0.2, put_aside = always })
+      assert.same({ "timeout", 0 }, { r.error and r.error.type, #r.aside })
+      r = map(probe.job("emit(value)", "finish = function() error('no') end,"), "x\n")
       assert.same({ "script_error", -1 }, { r.error.type, r.error.record })
       r = map(probe.job("emit(value)", "init = function() error('no') end,"), "x\n")
       assert.same({ "script_error", -1 }, { r.error.type, r.error.record })
    end)
 
    it("in combine fails it, and no record is blamed", function()
-      local r = map(probe.job("emit(value, 1)", "combine = function(k, vs, emit) if k == '2' then mr.reject('no') end " ..
-         "emit(k, 1) end, reduce = mr.sum,"), numbers(3), { partitions = 1, run = "run" })
+      local r = map(probe.job("emit(value, 1)", "combine = function(k, vs, emit) " ..
+         "if k == '2' then mr.reject('no') end emit(k, 1) end, reduce = mr.sum,"), numbers(3),
+         { partitions = 1, run = "run" })
       assert.same({ "bad_record", "no (in combine, where no record can be put aside)", "2", -1, -1 },
          { r.error.type, r.error.message, r.error.key, r.error.record, r.error.offset })
    end)
@@ -353,8 +362,8 @@ describe("an error", function()
 
    it("by mr.run is raised as ever", function()
       local dir = h.tmpdir()
-      h.write(dir, "t.lua", 'local mr = require "mr"\nprint(pcall(mr.run, mr.job { map = function() mr.reject("no") end }, ' ..
-         '{ inputs = { "x" } }))')
+      h.write(dir, "t.lua", 'local mr = require "mr"\n' ..
+         'print(pcall(mr.run, mr.job { map = function() mr.reject("no") end }, { inputs = { "x" } }))')
       assert.matches("^false\tno", h.run({ "lua", "t.lua" }, { dir = dir }).out)
    end)
 end)
@@ -366,8 +375,9 @@ describe("the limit", function()
       assert.same({ "1\n3\n5\n", 3 }, { r.text, r.quarantine.records })
       r = map(job, numbers(6), { put_aside_max = 2 })
       assert.same({ "bad_record", 5 }, { r.error.type, r.error.record })
-      assert.equal("even; this record is not put aside, for the limit of limits.max_quarantined is reached (2 in this " ..
-         "task): mend the job or its input, or raise it with --set limits.max_quarantined=N", r.error.message)
+      assert.equal("even; this record is not put aside, for the limit of limits.max_quarantined is reached " ..
+         "(2 in this task): mend the job or its input, or raise it with --set limits.max_quarantined=N",
+         r.error.message)
       r = map(job, numbers(6), { put_aside_max = 0, put_aside = { bad_record = "ask" }, answer = true })
       assert.same({ "bad_record", nil }, { r.error.type, r.asked })
    end)
@@ -395,7 +405,8 @@ describe("the skip list", function()
       local r = map('local mr = require "mr"\nreturn mr.job { map = function(_, v, emit) emit(v) end }', "1\n{\n3\n",
          { input = "jsonl", skip = { skip(1, "timeout") }, put_aside = false })
       assert.same({ "1\n3\n", "timeout", "{" }, { r.text, r.aside[1].type, r.aside[1].bytes })
-      r = map(probe.job("emit(value)"), numbers(3), { skip = { skip(1, "timeout"), skip(2, "timeout") }, put_aside_max = 1 })
+      r = map(probe.job("emit(value)"), numbers(3),
+         { skip = { skip(1, "timeout"), skip(2, "timeout") }, put_aside_max = 1 })
       assert.same({ "timeout", 2 }, { r.error.type, r.error.record })
       assert.matches("limits.max_quarantined", r.error.message, 1, true)
    end)
@@ -430,8 +441,9 @@ describe("a group put aside", function()
    end)
 
    it("is skipped", function()
-      local r = reduce("reduce = function(k, vs, emit) if k == 'b' then os.exit(1) end for v in vs do emit(k, v) end end,",
-         input, { skip = { { record = 1, error = { type = "task_crash", message = "killed" } } } })
+      local r = reduce("reduce = function(k, vs, emit) " ..
+         "if k == 'b' then os.exit(1) end for v in vs do emit(k, v) end end,", input,
+         { skip = { { record = 1, error = { type = "task_crash", message = "killed" } } } })
       assert.same({ "a\t1\na\t3\nc\t4\nc\t6\nd\t7\n", "b", "task_crash" }, { r.text, r.aside[1].key, r.aside[1].type })
       for _, declared in ipairs { "reduce = mr.sum,", "" } do
          r = reduce(declared, input, { skip = { { record = 1, error = { type = "task_crash", message = "killed" } } } })
@@ -450,8 +462,9 @@ describe("a group put aside", function()
    it("fails the attempt when too much of it is written", function()
       local body = "reduce = function(k, vs, emit) for v in vs do for _ = 1, %d do emit(k, ('x'):rep(1 << 20)) end " ..
          "if k == 'b' then error('late') end end end,"
-      assert.same({ 1, "b" }, { #reduce(body:format(15), "a 1\nb 1\n").aside, reduce(body:format(15), "a 1\nb 1\n").aside[1].key })
-      local r = reduce(body:format(17), "a 1\nb 1\nc 1\n")
+      local r = reduce(body:format(15), "a 1\nb 1\n")
+      assert.same({ 1, "b" }, { #r.aside, r.aside[1].key })
+      r = reduce(body:format(17), "a 1\nb 1\nc 1\n")
       assert.same({ "script_error", "b", 1 }, { r.error.type, r.error.key, r.error.record })
       r = reduce(body:format(17), "a 1\nb 1\nc 1\n", { skip = { { record = 1, error = { type = "script_error" } } } })
       assert.same({ nil, 34, 34 * ((1 << 20) + 3) }, { r.error, r.part.records, r.part.bytes })
@@ -461,6 +474,20 @@ describe("a group put aside", function()
       local r = reduce("reduce = function() end, " ..
          "finish = function() if mr.task().id == 'reduce_0' then error('no') end end,", input)
       assert.same({ "script_error", -1, "" }, { r.error.type, r.error.record, r.error.key })
+   end)
+end)
+
+describe("a sample", function()
+   it("passes over what fails", function()
+      local lines = {}
+      for i = 1, 3000 do lines[i] = i % 3 == 0 and "{" or ("%d"):format(10000 + i) end
+      local text = table.concat(lines, "\n") .. "\n"
+      local r = map(probe.job("if value % 2 == 0 then mr.reject('even') end emit(value)"), text,
+         { kind = "sample", input = "jsonl", partitions = 4, sample_records = 1000 })
+      assert.is_nil(r.error)
+      assert.equal(3, #r.boundaries)
+      r = map(probe.job("while true do end"), "1\n", { kind = "sample", partitions = 2, deadline = 0.1 })
+      assert.equal("timeout", r.error.type)
    end)
 end)
 
@@ -477,7 +504,8 @@ describe("mr.fail", function()
 
    it("refuses what is none", function()
       local cases = {
-         ["'rate_limited', 'x', 3"] = "mr.fail: its third argument is a table, such as { retry_after = 30 }, got a number",
+         ["'rate_limited', 'x', 3"] =
+            "mr.fail: its third argument is a table, such as { retry_after = 30 }, got a number",
          ["'rate_limited', 'x', { retry_after = 'soon' }"] = "mr.fail: retry_after is a number of seconds, from 0 on",
          ["'rate_limited', 'x', { t = {} }"] = "mr.fail: t is a table; a detail can be a string, number or boolean",
          ["'rate_limited', 'x', { ['a b'] = 1 }"] = "mr.fail: a b is no name for a detail; use letters, digits and '_'",
