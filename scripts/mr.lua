@@ -75,7 +75,7 @@ function mr.fail(error_type, message, options)
       error(("mr.fail: its third argument is a table, such as { retry_after = 30 }, got a %s"):format(type(options)), 2)
    end
    local retry_after = options and options.retry_after
-   if retry_after ~= nil and (type(retry_after) ~= "number" or not (retry_after >= 0)) then
+   if retry_after ~= nil and (type(retry_after) ~= "number" or retry_after < 0 or retry_after ~= retry_after) then
       error("mr.fail: retry_after is a number of seconds, from 0 on", 2)
    end
    local details = options and details_of(options)

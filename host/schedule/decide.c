@@ -127,8 +127,11 @@ static void tell(struct driver *d, const struct work *w, const struct verdict *v
     const char *unit = w->kind == WORK_REDUCE ? "group" : "record";
     switch (v->action) {
     case VERDICT_RETRY:
-        (void)snprintf(next, sizeof next, "trying again in %s",
-                       duration_format(v->delay_seconds, delay));
+        if (v->delay_seconds < 0.005)
+            (void)snprintf(next, sizeof next, "trying again at once");
+        else
+            (void)snprintf(next, sizeof next, "trying again in %s",
+                           duration_format(v->delay_seconds, delay));
         break;
     case VERDICT_QUARANTINE:
         (void)snprintf(next, sizeof next, "this %s is put aside, and the task tried again", unit);

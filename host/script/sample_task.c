@@ -5,6 +5,7 @@
 #include "script/job.h"
 #include "script/lua_reader.h"
 #include "script/map_parts.h"
+#include "script/quarantine.h"
 
 #include <stdlib.h>
 
@@ -152,15 +153,21 @@ static void at_record(struct sample_task *s, uint64_t offset)
     POSITION_SET(t->script->page, record, s->records);
 }
 
+/* A record that fails is passed over: the map task that reads it says what becomes of it. */
 static void call_map(lua_State *L, struct sample_task *s)
 {
+    struct script *script = s->task->script;
     lua_pushvalue(L, s->emit);
     if (s->args == 4)
         lua_pushvalue(L, s->state);
-    lua_call(L, s->args, 0);
+    if (lua_pcall(L, s->args, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        if (quarantine_is_for(script->fatal.status))
+            err_clear(&script->fatal);
+    }
     task_undo(s->task);
     s->records++;
-    script_check(L, s->task->script);
+    script_check(L, script);
 }
 
 /* The next record goes through map; false at the end of the part. */
@@ -170,11 +177,11 @@ static bool map_record(lua_State *L, struct sample_task *s, bool wanted)
     enum status st = reader_next(s->parts.reader, &s->record, &s->err);
     if (st == ST_END)
         return false;
-    if (st != ST_OK)
+    if (st != ST_OK && st != ST_BAD_RECORD)
         (void)raise(L, s);
     at_record(s, s->record.offset);
     script_check(L, t->script);
-    if (!wanted)
+    if (!wanted || st != ST_OK)
         return true;
     lua_pushvalue(L, s->map);
     map_parts_push(L, &s->parts, &s->record);
