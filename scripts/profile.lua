@@ -1,346 +1,249 @@
--- profile.lua: profiles: loading, validation, layers. Weakest first: built-in, production, the job's `recovery`, the
--- profile asked for, --set. What comes out is plain data; policy functions appear as the string "function".
+-- profile.lua: the effective profile: the layers of profile_layers.lua laid over each other, weakest first, as plain
+-- data that the driver reads and the policy host works by.
+--
+--   name, path      of the profile asked for
+--   retry, checkpoint, limits, …   the sections, complete; a function is { ["function"] = N }
+--   memory          { multiplier, max_memory } of the built-in verdict on memory_error
+--   on_error        what was written, for a reader: the strongest layer's, tables laid over each other
+--   rules           { TYPE = chain of rules, the strongest first } for each error type: what decides
+--   provenance      { ["retry.max_retries"] = "profiles/production.lua:4" | "--set retry.max_retries" | "built-in" }
+--   plan_keys       the keys that a running job does not take anew; all others are policy
+--
+-- A rule is { kind = "verdict", action, source }, { kind = "function", ref = N, source } or { kind = "table", source,
+-- the keys of retry complete, memory_multiplier, max_memory, on_exhausted or nil }. A chain ends at its first verdict
+-- or table; where it ends without one, the built-in verdict of the type stands.
 local _, native = ...
 local job = require "mr.job"
+local layers_module = require "mr.profile_layers"
+local schema = require "mr.profile_schema"
 local validate = require "mr.validate"
 
 local M = {}
 
--- --- what a profile may hold ---
-
-local error_type_names = {
-   "task_crash", "network_failure", "disk_full", "memory_error", "timeout", "data_corruption",
-   "script_error", "bad_record",
-}
-local verdicts = { "retry", "quarantine", "recompute", "drop_task", "fail", "stop", "abort" }
-local strategies = { "immediate", "fixed_delay", "linear_backoff", "exponential_backoff" }
-local jitters = { "full", "equal", "decorrelated" }
-
-local function or_function(validator)
-   return function(value, ...)
-      if type(value) == "function" then return value end
-      local kept, must = validator(value, ...)
-      return kept, must and must .. ", or a function"
-   end
-end
-
-local function jitter(value)
-   if type(value) == "boolean" then return value end
-   local kept = validate.one_of(jitters)(value)
-   if not kept then return nil, "true, false, \"full\", \"equal\" or \"decorrelated\"" end
-   return kept
-end
-
-local function count_or_share(value)
-   if type(value) == "string" and value:match("^%d+%.?%d*%%$") then return value end
-   local kept = validate.integer(0)(value)
-   if not kept then return nil, "a count such as 100, or a share such as \"0.5%\"" end
-   return kept
-end
-
-local retry = {
-   max_retries = validate.integer(0, 1000000), strategy = or_function(validate.one_of(strategies)),
-   base_delay_seconds = validate.seconds, max_delay_seconds = validate.seconds,
-   backoff_multiplier = validate.number(1, 1000), jitter = jitter,
-}
-
-local rule = {
-   memory_multiplier = validate.number(1, 1000), max_memory = validate.size(1),
-   on_exhausted = validate.one_of(verdicts),
-   decide = validate.func,
-}
-for key, validator in pairs(retry) do rule[key] = validator end
-
-local sections = {
-   retry = retry,
-   checkpoint = {
-      enabled = validate.boolean, checkpoint_dir = validate.string, checkpoint_interval_seconds = validate.seconds,
-      max_checkpoints_to_keep = validate.integer(1), auto_cleanup = validate.boolean, durable = validate.boolean,
-   },
-   failure_simulation = {
-      enabled = validate.boolean, failure_rate = validate.number(0, 1), failure_types = validate.strings,
-      target_tasks = validate.strings, seed = validate.integer(math.mininteger),
-   },
-   limits = {
-      progress_timeout_seconds = validate.or_false(validate.seconds),
-      heartbeat_timeout_seconds = validate.or_false(validate.seconds),
-      task_timeout_seconds = validate.or_false(validate.seconds),
-      memory_limit = validate.or_false(validate.size(1 << 20)),
-      max_attempts = validate.integer(1), max_quarantined = count_or_share,
-   },
-   retry_budget = { tokens = validate.number(0), refill_per_success = validate.number(0) },
-   restart_intensity = { restarts = validate.integer(1), within_seconds = validate.seconds },
-   speculation = { enabled = validate.boolean },
-   log = { level = validate.one_of { "error", "warning", "info", "debug" } },
-}
-
-local built_in = {
-   retry = { max_retries = 3, strategy = "exponential_backoff", base_delay_seconds = 1.0, max_delay_seconds = 60.0,
-             backoff_multiplier = 2.0, jitter = true },
-   on_error = {},
-   checkpoint = { enabled = true, checkpoint_interval_seconds = 30.0, max_checkpoints_to_keep = 5, auto_cleanup = true,
-                  durable = true },
-   failure_simulation = { enabled = false },
-   limits = { progress_timeout_seconds = 600.0, heartbeat_timeout_seconds = 30.0, task_timeout_seconds = false,
-              memory_limit = 512 << 20, max_attempts = 20, max_quarantined = 0 },
-   retry_budget = { tokens = 100, refill_per_success = 0.2 },
-   restart_intensity = { restarts = 5, within_seconds = 10.0 },
-   speculation = { enabled = false },
-   log = { level = "info" },
-}
-
--- --- validation of one layer ---
-
--- A key's validator that also takes false: the built-in value again (nil here, marked by the caller).
-local function resettable(validators)
-   local all = {}
-   for key, validator in pairs(validators) do
-      all[key] = function(value, ...)
-         local kept, must = validator(value, ...)
-         if must and value == false then return false end
-         return kept, must
-      end
-   end
-   return all
-end
-
-local function known_types(declared)
-   local names = { "*" }
-   for _, name in ipairs(error_type_names) do names[#names + 1] = name end
-   for _, name in ipairs(declared or {}) do names[#names + 1] = name end
-   return names
-end
-
-local function check_rule(context, name, value)
-   if type(value) == "function" or value == false then return value end
-   if type(value) == "table" then return validate.check(context, value, resettable(rule), "on_error." .. name) end
-   if not validate.one_of(verdicts)(value) then
-      context.fail(name, "on_error.%s must be one of \"%s\", a function or a table, not %s", name,
-         table.concat(verdicts, "\", \""), validate.show(value))
-   end
-   return value
-end
-
-local function check_on_error(context, on_error, declared)
-   local names, kept, known = known_types(declared), {}, {}
-   if type(on_error) ~= "table" then context.fail("on_error", "on_error must be a table") end
-   for _, name in ipairs(names) do known[name] = true end
-   for _, name in ipairs(validate.sorted_keys(on_error)) do
-      if not known[name] then
-         local near = native.nearest(name, names)
-         context.fail(name, "on_error has no error type '%s'%s", name, near and ("; is it '%s'?"):format(near)
-            or "; a job declares its own with error_types = { … }")
-      end
-      kept[name] = check_rule(context, name, on_error[name])
-   end
-   return kept
-end
-
--- Checks a layer (the table of a profile, of `recovery`, of --set); returns it normalised. Only files extend another.
-local function check_layer(context, layer, declared, is_file)
-   local top = { extends = is_file and validate.string or nil, on_error = function(value) return value end }
-   for name in pairs(sections) do top[name] = validate.or_false(validate.table) end
-   local kept = validate.check(context, layer, top, "a profile")
-   for name, validators in pairs(sections) do
-      if kept[name] then kept[name] = validate.check(context, kept[name], resettable(validators), name) end
-   end
-   if kept.on_error then kept.on_error = check_on_error(context, kept.on_error, declared) end
-   return kept
-end
-
--- --- layers ---
+-- --- sections ---
 
 local function accepts_false(name, key)
-   local kept, must = sections[name][key](false)
+   local kept, must = schema.sections[name][key](false)
    return kept == false and not must
 end
 
-local function overlay_section(effective, name, section)
-   if section == false then
-      effective[name] = {}
-      section = built_in[name]
-   end
-   for key, value in pairs(section) do
-      if value == false and not accepts_false(name, key) then value = built_in[name][key] end
+local function reset_section(effective, name)
+   effective[name] = {}
+   for key in pairs(schema.sections[name]) do
+      local value = schema.built_in[name][key]
       effective[name][key] = value
+      effective.provenance[name .. "." .. key] = value ~= nil and "built-in" or nil
    end
 end
 
-local function overlay_rules(effective, rules)
-   for name, value in pairs(rules) do
-      local below = effective.on_error[name]
-      if value == false then
-         effective.on_error[name] = nil
-      elseif type(value) == "table" then
-         local merged = {}
-         for key, old in pairs(type(below) == "table" and below or {}) do merged[key] = old end
-         for key, new in pairs(value) do
-            if new == false and key ~= "jitter" then new = nil end
-            merged[key] = new
-         end
-         effective.on_error[name] = merged
-      else
-         effective.on_error[name] = value
+local function overlay_section(effective, name, section, layer)
+   for key, value in pairs(section) do
+      local path, source = name .. "." .. key, layer.source(name .. "." .. key)
+      if value == false and not accepts_false(name, key) then
+         value = schema.built_in[name][key]
+         source = value ~= nil and "built-in" or nil
       end
+      effective[name][key] = value
+      effective.provenance[path] = source
    end
 end
 
 local function overlay(effective, layer)
-   for name in pairs(sections) do
-      if layer[name] ~= nil then overlay_section(effective, name, layer[name]) end
+   for _, name in ipairs(schema.order) do
+      local section = layer.data[name]
+      if section == false then
+         reset_section(effective, name)
+      elseif section then
+         overlay_section(effective, name, section, layer)
+      end
    end
-   if layer.on_error then overlay_rules(effective, layer.on_error) end
 end
 
-local function copy(value)
-   if type(value) == "function" then return "function" end
+-- --- functions ---
+
+-- Numbers all functions of all layers, the strongest layer first and keys in order, so that each process that loads
+-- the same profile gives the same numbers: functions (number → function) and numbers (function → number).
+local function number_functions(layers)
+   local functions, numbers = {}, {}
+   local function visit(value)
+      if type(value) == "function" and not numbers[value] then
+         functions[#functions + 1] = value
+         numbers[value] = #functions
+      elseif type(value) == "table" then
+         for _, key in ipairs(validate.sorted_keys(value)) do visit(value[key]) end
+      end
+   end
+   for i = #layers, 1, -1 do visit(layers[i].data) end
+   return functions, numbers
+end
+
+-- A copy without functions.
+local function plain(value, numbers)
+   if type(value) == "function" then return { ["function"] = numbers[value] } end
    if type(value) ~= "table" then return value end
    local out = {}
-   for key, one in pairs(value) do out[key] = copy(one) end
+   for key, one in pairs(value) do out[key] = plain(one, numbers) end
    return out
 end
 
--- --- files ---
+-- "my.lua:14", where a function stands; `otherwise` for one of the library.
+local function place_of(f, otherwise)
+   local info = debug.getinfo(f, "S")
+   if info.what == "C" then return otherwise end
+   return ("%s:%d"):format(info.source:gsub("^[@=]", ""), info.linedefined)
+end
 
--- What a profile's code sees: no io, os, debug, no modules.
-local function environment()
-   local env = { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall,
-      select = select,
-                 tonumber = tonumber, tostring = tostring, type = type }
-   for _, name in ipairs { "math", "string", "table", "utf8" } do
-      env[name] = {}
-      for key, value in pairs(_G[name]) do env[name][key] = value end
+-- --- rules ---
+
+local function written(layer, name)
+   local rules = layer.data.on_error
+   if rules == nil then return nil end
+   return rules[name]
+end
+
+-- What is written for a type in layer i, laid over the weaker layers' down to one that resets it or names a verdict.
+-- A function alone counts as { decide = it }. A key that is false takes the weaker one's away.
+local function merged_table(layers, i, name)
+   local merged = {}
+   for j = i, 1, -1 do
+      local value = written(layers[j], name)
+      if value == false or type(value) == "string" then break end
+      if type(value) == "function" then value = { decide = value } end
+      for key, one in pairs(value or {}) do
+         if merged[key] == nil then merged[key] = one end
+      end
    end
-   env._G = env
-   return env
+   for key, value in pairs(merged) do
+      if value == false then merged[key] = nil end
+   end
+   return merged
 end
 
-local function is_path(name)
-   return name:find("/", 1, true) ~= nil or name:match("%.lua$") ~= nil
+local function sets_numbers(value)
+   for key in pairs(value) do
+      if key ~= "decide" then return true end
+   end
+   return false
 end
 
-local function profile_names()
-   local names = {}
-   for i, file in ipairs(native.embedded_names("profiles/")) do names[i] = file:match("([^/]+)%.lua$") end
+local function table_rule(merged, effective, source)
+   local rule = { kind = "table", source = source }
+   for _, defaults in ipairs { schema.memory, effective.retry, merged } do
+      for key, value in pairs(defaults) do rule[key] = value end
+   end
+   rule.decide = nil
+   return rule
+end
+
+-- Adds what layer i says of `name` to the chain; true when that decides in any case.
+local function add_rules(chain, layers, i, name, effective)
+   local value, source = written(layers[i], name), layers[i].source("on_error." .. name)
+   if type(value) == "string" then
+      chain[#chain + 1] = { kind = "verdict", action = value, source = source }
+      return true
+   end
+   local merged = type(value) == "table" and merged_table(layers, i, name) or { decide = value }
+   if merged.decide then
+      chain[#chain + 1] = { kind = "function", ref = merged.decide, source = place_of(merged.decide, source) }
+   end
+   if type(value) ~= "table" or not sets_numbers(value) then return false end
+   chain[#chain + 1] = table_rule(merged, effective, source)
+   return true
+end
+
+-- The chain of a type: from the strongest layer on, its own rule and then the one for "*". A type that is false in a
+-- layer is left to the built-in verdict; "*" that is false takes the weaker layers' "*" away.
+local function chain_of(layers, name, effective)
+   local chain, any = {}, true
+   for i = #layers, 1, -1 do
+      local own, common = written(layers[i], name), written(layers[i], "*")
+      if own == false then break end
+      if own ~= nil and add_rules(chain, layers, i, name, effective) then break end
+      if any and common and add_rules(chain, layers, i, "*", effective) then break end
+      any = any and common ~= false
+   end
+   return chain
+end
+
+local function number_rules(chain, numbers)
+   for _, rule in ipairs(chain) do
+      if rule.kind == "function" then rule.ref = numbers[rule.ref] end
+      if type(rule.strategy) == "function" then rule.strategy = plain(rule.strategy, numbers) end
+   end
+   return chain
+end
+
+-- The error types there are: lmr's own, then the job's; without a job, also those that the profile speaks of.
+local function types_of(layers, declared)
+   local names, known = {}, { ["*"] = true }
+   local function add(name)
+      if not known[name] then names[#names + 1] = name end
+      known[name] = true
+   end
+   for _, name in ipairs(schema.error_types) do add(name) end
+   for _, name in ipairs(declared or {}) do add(name) end
+   for i = #layers, declared and #layers + 1 or 1, -1 do
+      for _, name in ipairs(validate.sorted_keys(layers[i].data.on_error or {})) do add(name) end
+   end
    return names
 end
 
--- Text of a profile and the name it goes by in messages.
-local function read(name, directory)
-   if is_path(name) then
-      local path = name:sub(1, 1) ~= "/" and directory and directory .. "/" .. name or name
-      local text, message = native.read(path)
-      if not text then job.usage("profile %s: %s", name, message) end
-      return text, path
-   end
-   local path = "profiles/" .. name .. ".lua"
-   local text = native.embedded(path)
-   if text then return text, path end
-   local near = native.nearest(name, profile_names())
-   job.usage("no profile '%s'; %s (a file is named by a path such as ./%s.lua)", name,
-      near and ("is it '%s'?"):format(near) or "there are: " .. table.concat(profile_names(), ", "), name)
+-- --- on_error as it is shown ---
+
+local function show_rule(effective, layers, i, name)
+   local value, path = written(layers[i], name), "on_error." .. name
+   effective.provenance[path] = layers[i].source(path)
+   if type(value) ~= "table" then return value end
+   for key in pairs(value) do effective.provenance[path .. "." .. key] = layers[i].source(path .. "." .. key) end
+   return merged_table(layers, i, name)
 end
 
-local function run(text, path)
-   if text:sub(1, 1) == "\27" then job.usage("%s is Lua bytecode; lmr runs source text only", path) end
-   local chunk, message = load(text, "@" .. path, "t", environment())
-   if not chunk then job.usage("%s", message) end
-   local ok, result = native.call_profile(chunk)
-   if not ok then
-      local said = tostring(result)
-      job.usage("%s", said:find(path, 1, true) == 1 and said or path .. ": " .. said)
+local function show_on_error(effective, layers)
+   effective.on_error = {}
+   for i = 1, #layers do
+      for name, value in pairs(layers[i].data.on_error or {}) do
+         effective.on_error[name] = value and show_rule(effective, layers, i, name) or nil
+      end
    end
-   if type(result) ~= "table" then job.usage("%s: a profile returns a table: return { retry = { … } }", path) end
-   return result
 end
 
--- The layers of a profile, what it extends first.
-local function chain(name, declared, directory, depth, layers)
-   if depth > 16 then job.usage("profile %s extends itself", name) end
-   local text, path = read(name, directory)
-   local layer = check_layer(validate.context(path, text), run(text, path), declared, true)
-   if layer.extends then
-      local below = is_path(path) and not path:match("^profiles/[^/]+$") and (path:match("^(.*)/[^/]*$") or ".") or nil
-      chain(layer.extends, declared, below, depth + 1, layers)
-   end
-   layer.path = path
-   layers[#layers + 1] = layer
-   return layers
+-- --- the whole ---
+
+local function load_layers(options)
+   local text = options.recovery ~= nil and job.path ~= "-m" and native.read(job.path) or nil
+   return layers_module.stack { name = options.name, recovery = options.recovery, set = options.set,
+                                error_types = options.error_types, text = text }
 end
 
--- --- --set KEY=VALUE ---
-
-local function set_value(text)
-   if text == "true" then return true end
-   if text == "false" then return false end
-   return tonumber(text) or text
-end
-
-local function validator_of(parts)
-   if parts[1] == "on_error" and parts[3] then return rule[parts[3]] end
-   return sections[parts[1]] and sections[parts[1]][parts[2]]
-end
-
-local function set_layer(text)
-   local key, value = text:match("^%s*([^=]-)%s*=(.*)$")
-   local context = validate.context("--set " .. text)
-   if not key or key == "" then
-      job.usage("--set %s: it takes KEY=VALUE, such as --set limits.memory_limit=1G", text)
-   end
-   local parts = {}
-   for part in key:gmatch("[^.]+") do parts[#parts + 1] = part end
-   local layer, deepest = {}, #parts
-   if deepest == 0 then job.usage("--set %s: '%s' is no key; try --set limits.memory_limit=1G", text, key) end
-   if deepest < 2 and not (sections[parts[1]] and value == "false") and parts[1] ~= nil then
-      if sections[parts[1]] then context.fail(nil, "%s is a table; set one of its keys, such as %s.%s", key, key,
-         validate.sorted_keys(sections[parts[1]])[1]) end
-   end
-   local at = layer
-   for i = 1, deepest - 1 do
-      at[parts[i]] = {}
-      at = at[parts[i]]
-   end
-   local validator = validator_of(parts)
-   at[parts[deepest]] = set_value(value)
-   if validator == validate.strings then
-      local list = {}
-      for item in value:gmatch("[^,]+") do list[#list + 1] = item end
-      at[parts[deepest]] = list
-   elseif validator == validate.string then
-      at[parts[deepest]] = value
-   end
-   return layer, context
-end
-
--- --- the effective profile ---
-
-local no_machinery = {
-   retry = { max_retries = 0 }, checkpoint = { enabled = false }, speculation = { enabled = false },
-}
-
--- options: name (or nil), recovery (a table, false or nil), set (list of texts), error_types, context (the job's).
--- Returns the effective profile as plain data, and warnings.
-function M.load(options)
-   local effective, declared = copy(built_in), options.error_types
-   local applied = {}
-   for _, layer in ipairs(chain("production", declared, nil, 1, {})) do
-      applied[layer.path] = true
+local function effective_of(layers, options)
+   local effective = { name = options.name or "production", provenance = {}, rules = {} }
+   effective.plan_keys = schema.plan_keys()
+   for _, name in ipairs(schema.order) do reset_section(effective, name) end
+   for _, layer in ipairs(layers) do
       overlay(effective, layer)
+      effective.path = layer.path or effective.path
    end
-   if options.recovery == false then
-      overlay(effective, no_machinery)
-   elseif options.recovery then
-      overlay(effective, check_layer(options.context, options.recovery, declared))
+   show_on_error(effective, layers)
+   local memory = type(effective.on_error.memory_error) == "table" and effective.on_error.memory_error or {}
+   effective.memory = { multiplier = memory.memory_multiplier or schema.memory.memory_multiplier,
+                        max_memory = memory.max_memory or schema.memory.max_memory }
+   return effective
+end
+
+-- options: name (or nil: production), recovery (a table, false or nil), set (list of texts), error_types (those of the
+-- job; nil: no job is known). Returns the effective profile, warnings (texts), and the functions by their numbers.
+function M.load(options)
+   local layers = load_layers(options)
+   local effective = effective_of(layers, options)
+   local functions, numbers = number_functions(layers)
+   for _, name in ipairs(types_of(layers, options.error_types)) do
+      effective.rules[name] = number_rules(chain_of(layers, name, effective), numbers)
    end
-   for _, layer in ipairs(options.name and chain(options.name, declared, nil, 1, {}) or {}) do
-      if not applied[layer.path] or options.name == "production" then overlay(effective, layer) end
+   local warnings = {}
+   for _, layer in ipairs(layers) do
+      for _, warning in ipairs(layer.warnings) do warnings[#warnings + 1] = warning end
    end
-   for _, text in ipairs(options.set or {}) do
-      local layer, context = set_layer(text)
-      overlay(effective, check_layer(context, layer, declared))
-   end
-   effective.name = options.name or "production"
-   return copy(effective), {}
+   return plain(effective, numbers), warnings, functions
 end
 
 return M

@@ -5,6 +5,7 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "schedule/policy.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -62,6 +63,6 @@ int cli_main(int argc, char **argv)
         (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write */
     if (command->hidden)
-        return worker_main();
+        return strcmp(command->name, "policy") == 0 ? policy_main() : worker_main();
     return run_command(command, argc - 2, argv + 2);
 }

@@ -17,6 +17,22 @@ static void add_embedded(struct text *t, const char *prefix)
         }
 }
 
+/* Files and the profiles that are compiled in. */
+static void add_profiles(struct text *t)
+{
+    text_add(t, "-f -W \"");
+    add_embedded(t, "profiles/");
+    text_add(t, "\"");
+}
+
+static void add_types(struct text *t)
+{
+    text_add(t, "-W \"");
+    for (enum status st = ST_CRASH; st <= ST_BAD_RECORD; st++)
+        text_printf(t, "%s%s", st == ST_CRASH ? "" : " ", status_type(st));
+    text_add(t, "\"");
+}
+
 /* What may stand for the option's value, as arguments of compgen. */
 static void add_value(struct text *t, const struct option *o)
 {
@@ -27,10 +43,12 @@ static void add_value(struct text *t, const struct option *o)
         text_add(t, "\"");
     } else if (strcmp(o->value, "DIR") == 0) {
         text_add(t, "-d");
+    } else if (strcmp(o->value, "JOB.lua") == 0) {
+        text_add(t, "-f");
     } else if (strcmp(o->value, "PROFILE") == 0) {
-        text_add(t, "-f -W \"");
-        add_embedded(t, "profiles/");
-        text_add(t, "\"");
+        add_profiles(t);
+    } else if (strcmp(o->value, "TYPE") == 0) {
+        add_types(t);
     } else if (strcmp(o->value, "TEMPLATE") == 0) {
         text_add(t, "-W \"");
         add_embedded(t, TEMPLATE_PREFIX);
@@ -65,6 +83,22 @@ static void add_options(struct text *t, const struct command *command)
             text_printf(t, " -%c", o->letter);
     }
     text_add(t, "\" ;;\n");
+}
+
+/* The words that `lmr profile` begins with, then profiles. */
+static void add_subcommands(struct text *t)
+{
+    const struct command *command = command_find("profile");
+    text_add(t, "    elif [[ $command == profile ]] && ((COMP_CWORD == 2)); then\n"
+                "        COMPREPLY=($(compgen -W \"");
+    for (size_t i = 0; i < USAGE_LINES_MAX && command->usage[i]; i++)
+        text_printf(t, "%s%.*s", i ? " " : "", (int)strcspn(command->usage[i], " "),
+                    command->usage[i]);
+    text_add(t, "\" -- \"$current\"))\n"
+                "    elif [[ $command == profile ]]; then\n"
+                "        COMPREPLY=($(compgen ");
+    add_profiles(t);
+    text_add(t, " -- \"$current\"))\n");
 }
 
 static void add_names(struct text *t, bool with_topics)
@@ -118,8 +152,9 @@ void completion_write(struct text *t)
                 "    elif [[ $command == help ]]; then\n"
                 "        COMPREPLY=($(compgen -W \"");
     add_names(t, true);
-    text_add(t, "\" -- \"$current\"))\n"
-                "    else\n"
+    text_add(t, "\" -- \"$current\"))\n");
+    add_subcommands(t);
+    text_add(t, "    else\n"
                 "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
                 "    fi\n}\n"
                 "complete -o filenames -F _lmr lmr\n");

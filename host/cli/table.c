@@ -102,6 +102,22 @@ static const struct option new_options[] = {
     { .name = NULL },
 };
 
+static const struct option profile_options[] = {
+    { .name = "set", .letter = 's', .kind = OPTION_SETTING, .value = "KEY=VALUE",
+      .field = FIELD(set), .example = "retry.max_retries=2",
+      .help = "set one value on top of the profile, as lmr run does; may be given many times" },
+    { .name = "job", .letter = 'j', .kind = OPTION_TEXT, .value = "JOB.lua",
+      .field = FIELD(job_file), .example = "word_count.lua",
+      .help = "the profile as that job would have it: with the job's recovery and error types" },
+    { .name = "type", .letter = 't', .kind = OPTION_TEXT, .value = "TYPE",
+      .field = FIELD(error_type), .example = "timeout",
+      .help = "explain: only this error type" },
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print one line of JSON" },
+    HELP_OPTION,
+    { .name = NULL },
+};
+
 static const struct option help_options[] = {
     { .name = "man", .kind = OPTION_FLAG, .field = FIELD(man),
       .help = "print the man page lmr(1), for man -l or an installation" },
@@ -155,6 +171,28 @@ static const char lua_text[] =
     "\n"
     "    lmr lua count_test.lua\n";
 
+static const char profile_text[] =
+    "A profile says what happens when something fails: limits, retries, checkpoints, and a rule "
+    "for each error type (lmr help profiles). It goes by its name (lmr profile list) or is a file "
+    "of yours, named with its ending .lua or with a slash.\n"
+    "\n"
+    "list names the profiles that lmr has. show prints every value a job gets, where it is set, and "
+    "whether it belongs to the plan (frozen when the job starts) or to the policy (a running job "
+    "takes a change). check loads a file and says what is wrong with it, or odd. diff prints what "
+    "two profiles do not have in common. explain plays failures of each error type against the "
+    "rules and prints what happens at each: the verdict, the delay before the next attempt (from "
+    "least to most where it is random), and the file and line of the rule that decides. Policy "
+    "functions are called with what such a failure looks like.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr profile show production\n"
+    "    lmr profile show ./mine.lua --job word_count.lua\n"
+    "    lmr profile check ./mine.lua\n"
+    "    lmr profile diff production ./mine.lua\n"
+    "    lmr profile explain production --type network_failure\n"
+    "    lmr profile explain production --set retry.jitter=false\n";
+
 static const char help_text[] =
     "Prints help on a command or a topic; without a word, the list of both.\n"
     "\n"
@@ -175,12 +213,18 @@ static const struct command table[] = {
     { .name = "lua", .usage = { "FILE [ARG…]" }, .passes_all_on = true,
       .summary = "run a Lua file with the module mr, to test jobs", .text = lua_text,
       .options = plain_options, .run = command_lua },
+    { .name = "profile",
+      .usage = { "list [--json]", "show NAME|FILE [OPTION…]", "check FILE [OPTION…]",
+                 "diff NAME|FILE NAME|FILE [OPTION…]", "explain NAME|FILE [OPTION…]" },
+      .summary = "tell what a profile says and does", .text = profile_text,
+      .options = profile_options, .run = command_profile },
     { .name = "help", .usage = { "[COMMAND|TOPIC]", "--man", "--completion SHELL" },
       .summary = "print help", .text = help_text, .options = help_options, .run = command_help },
     { .name = "version", .usage = { "" },
       .summary = "print the version", .text = "Prints the version of lmr.\n",
           .options = plain_options, .run = command_version },
     { .name = "worker", .usage = { "" }, .hidden = true, .summary = "", .text = "" },
+    { .name = "policy", .usage = { "" }, .hidden = true, .summary = "", .text = "" },
     { .name = NULL },
 };
 

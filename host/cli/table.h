@@ -20,6 +20,7 @@ struct request {
     struct run_options run;
     bool help, quiet, json, man, list;
     const char *completion, *template_name;
+    const char *job_file, *error_type; /* of lmr profile */
 };
 
 enum option_kind {
@@ -47,14 +48,14 @@ struct option {
     const char *const *choices; /* ended by NULL */
 };
 
-enum { USAGE_LINES_MAX = 3 };
+enum { USAGE_LINES_MAX = 8 };
 
 struct command {
     const char *name; /* NULL ends the table */
     const char *usage[USAGE_LINES_MAX]; /* what follows "lmr NAME" */
     const char *summary;  /* half a line */
     const char *text;     /* help text, see topics.h for its form */
-    bool hidden;          /* not shown; takes no options (`lmr worker`) */
+    bool hidden;          /* not shown; takes no options (`lmr worker`, `lmr policy`) */
     bool passes_all_on;   /* what follows its first word is `rest`, options too */
     const struct option *options;
     int (*run)(struct request *request);
@@ -72,6 +73,7 @@ const char *const *command_names(const char *out[COMMANDS_MAX]);
 int command_run(struct request *request);
 int command_new(struct request *request);
 int command_lua(struct request *request);
+int command_profile(struct request *request);
 int command_help(struct request *request);
 int command_version(struct request *request);
 

@@ -19,5 +19,7 @@ const struct topic *topics(void);
 
 /* The texts on writing jobs (topics_job.c). */
 extern const char topic_job_text[], topic_reducers_text[], topic_testing_text[];
+/* On what happens when something fails (topics_profile.c). */
+extern const char topic_profiles_text[], topic_policies_text[];
 
 #endif

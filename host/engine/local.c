@@ -31,12 +31,13 @@ struct process {
 struct pool {
     uv_loop_t *loop;
     struct pool_handlers handlers;
+    const char *command;
     uint32_t slots, live;
     struct process *processes[]; /* by slot; NULL: empty */
 };
 
-enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers,
-                      struct pool **out, struct err *e)
+enum status pool_open(uv_loop_t *loop, const char *command, uint32_t slots,
+                      const struct pool_handlers *handlers, struct pool **out, struct err *e)
 {
     size_t size = sizeof(struct pool) + slots * sizeof(struct process *);
     struct pool *p = sys_calloc(1, size);
@@ -44,6 +45,7 @@ enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handler
         return err_memory(e, "the worker pool", size);
     p->loop = loop;
     p->handlers = *handlers;
+    p->command = command;
     p->slots = slots;
     *out = p;
     return ST_OK;
@@ -203,8 +205,9 @@ static enum status make_page(struct position **page, int *fd, struct err *e)
 
 static int spawn(struct process *w, int socket_fd, int page_fd)
 {
-    char name[] = "lmr", command[] = "worker";
+    char name[] = "lmr", command[16];
     char *args[] = { name, command, NULL };
+    (void)snprintf(command, sizeof command, "%s", w->pool->command);
     uv_stdio_container_t stdio[] = {
         { .flags = UV_IGNORE },
         { .flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO },

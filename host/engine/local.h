@@ -1,8 +1,9 @@
 /* local.h: worker processes on this machine, one a slot, in the driver's event loop.
  *
- * A worker is this same program, exec'd as `lmr worker`, with a socket on descriptor 3 and its
- * position page (a memfd) on 4. Its standard output goes to our standard error, so that a print in
- * a job cannot get into the results. The pool owns processes, sockets and pages. */
+ * A worker is this same program, exec'd as `lmr worker` (a policy host: `lmr policy`), with a
+ * socket on descriptor 3 and its position page (a memfd) on 4. Its standard output goes to our
+ * standard error, so that a print in a job cannot get into the results. The pool owns processes,
+ * sockets and pages. */
 #ifndef LMR_ENGINE_LOCAL_H
 #define LMR_ENGINE_LOCAL_H
 
@@ -30,8 +31,9 @@ struct pool_handlers {
 
 struct pool;
 
-enum status pool_open(uv_loop_t *loop, uint32_t slots, const struct pool_handlers *handlers,
-                      struct pool **out, struct err *e);
+/* `command` is what the processes are exec'd with: "worker" or "policy" (a constant). */
+enum status pool_open(uv_loop_t *loop, const char *command, uint32_t slots,
+                      const struct pool_handlers *handlers, struct pool **out, struct err *e);
 /* Starts a worker in an empty slot. */
 enum status pool_spawn(struct pool *p, uint32_t slot, struct err *e);
 /* Queues a message; what the socket does not take at once goes later. A worker that is gone takes

@@ -262,7 +262,7 @@ static enum status open_core(struct driver *d, struct err *e)
     d->workers = d->options->workers ? d->options->workers : sys_cores();
     struct pool_handlers handlers = { carry_message, carry_worker_end, d };
     enum status st = core_open(&d->core, d->workers, &limits, e);
-    return st == ST_OK ? pool_open(&d->loop, d->workers, &handlers, &d->pool, e) : st;
+    return st == ST_OK ? pool_open(&d->loop, "worker", d->workers, &handlers, &d->pool, e) : st;
 }
 
 /* A signal that was ignored from the start stays so: nohup and shells say it that way. */

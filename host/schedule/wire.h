@@ -18,7 +18,17 @@ enum wire_type {
     WIRE_RESULT = 3, /* worker → driver: { serial, cpu_ns, result = value } or { serial, cpu_ns,
                         error = {…} } */
     WIRE_INTERRUPT = 4, /* driver → worker: { status }: the running attempt shall end with it */
-    WIRE_TYPE_MAX = 4
+    /* Between driver and policy host (schedule/policy.h). */
+    WIRE_POLICY_LOAD = 7, /* driver → host, once, first: { config = {…}, previous = encoded profile
+                             or absent } (script/policy.h) */
+    WIRE_POLICY_LOADED = 8, /* host → driver: what policy_script_open gave, or { error = {…} } */
+    WIRE_POLICY_ASK = 9, /* driver → host: { id, function, for_delay, err = {…}, ctx = {…} } */
+    WIRE_POLICY_ANSWER = 10, /* host → driver: { id, answer = value } or { id, error = {…}, spoiled
+                                = bool }: a spoiled host takes no more questions */
+    /* Between a command and a running driver (schedule/control.h). */
+    WIRE_REQUEST = 11,
+    WIRE_REPLY = 12,
+    WIRE_TYPE_MAX = 12
 };
 
 struct wire_message {

@@ -17,8 +17,9 @@ local run_options = {
    "sort-buffer", "compress-runs", "seed", "profile", "set", "state-dir", "work-dir", "dry-run", "json", "quiet",
    "help",
 }
-local commands = { "run", "new", "lua", "help", "version" }
-local topics = { "job", "input", "output", "reducers", "testing", "exit-codes", "json", "files", "environment" }
+local commands = { "run", "new", "lua", "profile", "help", "version" }
+local topics = { "job", "input", "output", "reducers", "testing", "profiles", "policies", "exit-codes", "json", "files",
+                 "environment" }
 
 local function columns(line)
    return utf8.len(line) or #line
@@ -110,7 +111,7 @@ describe("the man page", function()
       end
       assert.same({
          "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS AND OPTIONS", "JOBS", "INPUTS", "OUTPUTS", "REDUCERS",
-         "TESTING JOBS", "EXIT STATUS", "JSON", "FILES", "ENVIRONMENT", "EXAMPLES", "SEE ALSO",
+         "TESTING JOBS", "PROFILES", "POLICIES", "EXIT STATUS", "JSON", "FILES", "ENVIRONMENT", "EXAMPLES", "SEE ALSO",
       }, sections)
       assert.matches("^%.TH LMR 1 ", page)
       assert.matches("\nlmr \\%- ", page) -- what whatis(1) reads
@@ -195,7 +196,7 @@ describe("the completion for bash", function()
    end)
 
    it("offers commands, topics and options", function()
-      assert.same({ "help", "lua", "new", "run", "version" }, offered("lmr", ""))
+      assert.same({ "help", "lua", "new", "profile", "run", "version" }, offered("lmr", ""))
       assert.same({ "run" }, offered("lmr", "r"))
       assert.same({ "--seed", "--set", "--sort-buffer", "--split-size", "--state-dir" }, offered("lmr", "run", "--s"))
       assert.same({ "job", "json" }, offered("lmr", "help", "j"))
@@ -209,6 +210,14 @@ describe("the completion for bash", function()
       assert.same({ "csv", "filter", "iterate", "join", "text" }, offered("lmr", "new", "x.lua", "--template", ""))
       assert.same({ "production" }, offered("lmr", "run", "--profile", "prod"))
       assert.same({ "" }, offered("lmr", "run", "--workers", ""))
+      assert.same({ "task_crash" }, offered("lmr", "profile", "explain", "--type", "ta"))
+   end)
+
+   it("offers what lmr profile takes", function()
+      assert.same({ "check", "diff", "explain", "list", "show" }, offered("lmr", "profile", ""))
+      assert.same({ "production" }, offered("lmr", "profile", "show", "prod"))
+      assert.same({ "some.lua" }, offered("lmr", "profile", "diff", "production", "so"))
+      assert.same({ "--job", "--json" }, offered("lmr", "profile", "show", "--j"))
    end)
 
    it("offers files", function()

@@ -129,13 +129,13 @@ describe("a profile", function()
    it("is layered: production, the job's recovery, --profile, --set", function()
       local fields = 'recovery = { retry = { max_retries = 7, base_delay_seconds = "500ms" } },'
       local plain = profile {}
-      assert.same({ 5, 1, 512 << 20, 600, false, true }, { plain.retry.max_retries, plain.retry.base_delay_seconds,
+      assert.same({ 7, 1, 512 << 20, 600, false, true }, { plain.retry.max_retries, plain.retry.base_delay_seconds,
          plain.limits.memory_limit, plain.limits.progress_timeout_seconds, plain.limits.task_timeout_seconds,
          plain.checkpoint.durable })
       local own = profile { fields = fields }
       assert.same({ 7, 0.5, 60 }, { own.retry.max_retries, own.retry.base_delay_seconds, own.retry.max_delay_seconds })
       local testing = profile { fields = fields, profile = "testing" }
-      assert.same({ 2, 0.5, false }, { testing.retry.max_retries, testing.retry.base_delay_seconds,
+      assert.same({ 3, 0.5, false }, { testing.retry.max_retries, testing.retry.base_delay_seconds,
          testing.checkpoint.durable })
       local set = profile { fields = fields, profile = "testing", set = { "retry.max_retries=9",
          "limits.memory_limit=1G", "limits.progress_timeout_seconds=10m",
@@ -158,8 +158,9 @@ describe("a profile", function()
       h.write(dir, "mine.lua", [[return { extends = "base.lua", retry = { strategy = function() return 1 end },
          on_error = { timeout = { max_retries = 1, decide = function() end }, ["*"] = function() end } }]])
       local p = profile { dir = dir, profile = "./mine.lua" }
-      assert.same({ 4, "function", false }, { p.retry.max_retries, p.retry.strategy, p.retry.jitter })
-      assert.same({ timeout = { max_retries = 1, decide = "function" }, ["*"] = "function" }, p.on_error)
+      assert.same({ 4, { ["function"] = 3 }, "none" }, { p.retry.max_retries, p.retry.strategy, p.retry.jitter })
+      assert.same({ timeout = { max_retries = 1, decide = { ["function"] = 2 } }, ["*"] = { ["function"] = 1 },
+         network_failure = { ["function"] = 4 } }, p.on_error) -- the last one is production's
    end)
 
    it("sees no io, os, debug, require or load", function()

@@ -1,0 +1,205 @@
+-- lmr profile: what a profile says, from the real binary.
+local cjson = require "cjson"
+local h = require "spec.helper"
+
+local dir
+
+local function lmr(...)
+   return h.run({ "profile", ... }, { dir = dir })
+end
+
+local function out(...)
+   local result = lmr(...)
+   assert.equal("", result.err)
+   assert.equal(0, result.code)
+   return result.out
+end
+
+local function refused(message, ...)
+   local result = lmr(...)
+   assert.equal("lmr: " .. message .. "\n", result.err)
+   assert.equal("", result.out)
+   assert.equal(2, result.code)
+end
+
+local function file(name, text)
+   h.write(dir, name, text)
+   return "./" .. name
+end
+
+-- A line of `show`: value, kind, source.
+local function shown(text, key)
+   for _, line in ipairs(h.lines(text)) do
+      local name, value, kind, source = line:match("^(%S+)%s%s+(.-)%s%s+(%l+)%s%s+(.+)$")
+      if name == key then return { value, kind, source } end
+   end
+end
+
+-- The line of the file of the repository that sets `text`.
+local function line_of(path, text)
+   for i, line in ipairs(h.lines(h.read(h.root .. "/" .. path))) do
+      if line:find(text, 1, true) then return ("%s:%d"):format(path, i) end
+   end
+end
+
+before_each(function() dir = h.tmpdir() end)
+
+describe("lmr profile list", function()
+   it("names the profiles, with the first line of each", function()
+      local lines = h.lines(out "list")
+      assert.equal(3, #lines)
+      for i, name in ipairs { "development", "production", "testing" } do
+         local first = h.lines(h.read(("%s/profiles/%s.lua"):format(h.root, name)))[1]
+         assert.equal(("%-11s  %s"):format(name, first:match("^%-%- %l+: (.*)$")), lines[i])
+      end
+      local all = cjson.decode(out("list", "--json"))
+      assert.same({ "development", "production", "testing" }, { all[1].name, all[2].name, all[3].name })
+   end)
+end)
+
+describe("lmr profile show", function()
+   it("prints each value with where it stands, and plan or policy", function()
+      local text = out("show", "testing")
+      assert.matches("^profile testing %(profiles/testing%.lua%)\n\n", text)
+      assert.same({ "3", "policy", line_of("profiles/testing.lua", "max_retries = ") },
+         shown(text, "retry.max_retries"))
+      assert.same({ "512M", "policy", line_of("profiles/production.lua", "memory_limit = ") },
+         shown(text, "limits.memory_limit"))
+      assert.same({ "false", "plan", line_of("profiles/testing.lua", "durable = ") }, shown(text, "checkpoint.durable"))
+      assert.same({ "true", "policy", "built-in" }, shown(text, "checkpoint.auto_cleanup"))
+      assert.same({ "function", "policy", line_of("profiles/production.lua", "network_failure = function") },
+         shown(text, "on_error.network_failure"))
+   end)
+
+   it("lays the job's recovery and --set over it", function()
+      file("job.lua", 'local mr = require "mr"\nreturn mr.job { map = print, error_types = { "rate_limited" },\n' ..
+         "recovery = { retry = { base_delay_seconds = '2s' },\non_error = { rate_limited = 'stop' } } }")
+      local text = out("show", "production", "--job", "job.lua", "--set", "retry.max_retries=1")
+      assert.same({ "1", "policy", "--set retry.max_retries" }, shown(text, "retry.max_retries"))
+      assert.same({ "stop", "policy", "job.lua:4" }, shown(text, "on_error.rate_limited"))
+      text = out("show", file("p.lua", "return {}"), "--job", "job.lua")
+      assert.same({ "2", "policy", "job.lua:3" }, shown(text, "retry.base_delay_seconds"))
+   end)
+
+   it("prints JSON", function()
+      local text = out("show", file("p.lua", "return { limits = { memory_limit = '1G' },\n" ..
+         " on_error = { timeout = { max_retries = 2 } } }"), "--json")
+      local shown_values = {}
+      for _, one in ipairs(cjson.decode(text).values) do shown_values[one.key] = one end
+      assert.same({ key = "limits.memory_limit", value = 1 << 30, kind = "policy", source = "./p.lua:1" },
+         shown_values["limits.memory_limit"])
+      assert.same({ key = "on_error.timeout.max_retries", value = 2, kind = "policy", source = "./p.lua:2" },
+         shown_values["on_error.timeout.max_retries"])
+      assert.equal(1, select(2, text:gsub("\n", "")))
+   end)
+
+   it("gives values as --set takes them", function()
+      for key, value in pairs { ["limits.memory_limit"] = "1536M", ["retry_budget.refill_per_success"] = "0.25",
+         ["limits.max_quarantined"] = "0.5%", ["retry.jitter"] = "none", ["speculation.enabled"] = "false",
+         ["failure_simulation.target_tasks"] = "map_*,reduce_1", ["limits.task_timeout_seconds"] = "90" } do
+         assert.equal(value, shown(out("show", "production", "--set", key .. "=" .. value), key)[1])
+      end
+   end)
+
+   it("takes a file of the name of lmr's own for what it is", function()
+      h.sh("mkdir profiles", { dir = dir })
+      h.write(dir, "profiles/production.lua", "return { retry = { max_retries = 1 } }")
+      assert.same({ "1", "policy", "profiles/production.lua:1" },
+         shown(out("show", "profiles/production.lua"), "retry.max_retries"))
+   end)
+
+   it("lets nothing a file holds steer the terminal", function()
+      local text = out("show", file("p.lua", 'return { checkpoint = { checkpoint_dir = "a\\27[31mb\\nc" } }'))
+      assert.is_nil(text:find("\27", 1, true))
+   end)
+end)
+
+describe("lmr profile check", function()
+   it("takes a good file", function()
+      assert.equal("./p.lua: a good profile, with 1 function and 0 warnings\n",
+         out("check", file("p.lua", "return { on_error = { timeout = function() end, network_failure = false } }")))
+      for _, name in ipairs { "development", "production", "testing" } do
+         assert.matches(": a good profile, with 1 function and 0 warnings\n$", out("check", name))
+      end
+   end)
+
+   it("refuses a wrong one, with its line", function()
+      refused("./p.lua:2: retry has no 'max_retrys'; is it 'max_retries'?", "check",
+         file("p.lua", "return { retry = {\n max_retrys = 1 } }"))
+      refused("./p.lua:1: unexpected symbol near <eof>", "check", file("p.lua", "return {"))
+      refused("profile ./none.lua: cannot open ./none.lua: No such file or directory", "check", "./none.lua")
+      refused("no profile 'prodction'; is it 'production'? (a file is named by a path such as ./prodction.lua)",
+         "check", "prodction")
+   end)
+
+   it("warns of what is allowed and hardly meant", function()
+      local result = lmr("check", file("p.lua", [[return {
+         retry = { max_retries = 30,
+                   base_delay_seconds = 100 },
+         limits = { max_quarantined = 0 },
+         on_error = { bad_record = "quarantine",
+                      timeout = { max_retries = 25 },
+                      rate_limited = "stop" },
+         retry_budget = { tokens = 0 },
+      }]]))
+      assert.same({
+         "lmr: warning: ./p.lua:7: on_error.rate_limited: no type of lmr's own; it stands for jobs with " ..
+            "error_types = { \"rate_limited\" }",
+         "lmr: warning: ./p.lua:3: retry.base_delay_seconds = 100 is more than max_delay_seconds = 60: every delay " ..
+            "is 60 s",
+         "lmr: warning: ./p.lua:2: retry.max_retries = 30 is never reached: limits.max_attempts = 20 ends a task " ..
+            "before",
+         "lmr: warning: ./p.lua:8: retry_budget.tokens = 0: not one retry may be made",
+         "lmr: warning: ./p.lua:5: on_error.bad_record is quarantine, but limits.max_quarantined is 0: no record " ..
+            "may be put aside",
+         "lmr: warning: ./p.lua:6: on_error.timeout.max_retries = 25 is never reached: limits.max_attempts = 20 " ..
+            "ends a task before",
+      }, h.lines(result.err))
+      assert.equal(0, result.code)
+      assert.equal("./p.lua: a good profile, with 1 function and 6 warnings\n", result.out)
+      assert.equal(6, #cjson.decode(out("check", "./p.lua", "--json")).warnings)
+   end)
+
+   it("stops code that does not end", function()
+      local result = lmr("check", file("p.lua", "while true do pcall(function() while true do end end) end"))
+      assert.equal("lmr: loading took longer than 3 s and was stopped; a profile is a table of settings, a job file " ..
+         "returns a job\n", result.err)
+      assert.equal(2, result.code)
+      result = lmr("check", file("p.lua", 'string.find(("a"):rep(40), (".-"):rep(20) .. "b")'))
+      assert.equal("lmr: loading did not end and could not be stopped; a profile is a table of settings\n", result.err)
+      assert.equal(2, result.code)
+   end)
+
+   it("gives the code of a profile 64 MB", function()
+      refused("./p.lua: it needs more than 64 MB of memory; a profile is a table of settings", "check",
+         file("p.lua", "local t = {} for i = 1, 1e9 do t[i] = i end return {}"))
+   end)
+end)
+
+describe("lmr profile diff", function()
+   it("prints what two profiles do not have in common", function()
+      local lines = h.lines(out("diff", "production", file("p.lua",
+         "return { retry = { max_retries = 2 }, on_error = { timeout = 'stop', network_failure = false } }")))
+      assert.equal(4, #lines)
+      assert.matches("^ +production +%./p%.lua$", lines[1])
+      assert.matches("^retry%.max_retries +7 +2$", lines[2])
+      assert.matches("^on_error%.network_failure +function profiles/production%.lua:%d+ +%-$", lines[3])
+      assert.matches("^on_error%.timeout +%- +stop$", lines[4])
+      assert.equal("no difference\n", out("diff", "production", "production"))
+      local all = cjson.decode(out("diff", "production", "./p.lua", "--json")).differences
+      assert.same({ key = "retry.max_retries", a = { value = 7, source = line_of("profiles/production.lua",
+         "max_retries = ") }, b = { value = 2, source = "./p.lua:1" } }, all[1])
+   end)
+end)
+
+describe("lmr profile", function()
+   it("says what is missing or too much", function()
+      refused("which command? lmr profile list, show, check, diff or explain; see lmr help profile")
+      refused("no command lmr profile shw; did you mean lmr profile show?", "shw")
+      refused("no command lmr profile xyzzy; lmr help profile lists them", "xyzzy")
+      refused("lmr profile show needs a profile: its name or file; usage: lmr profile show NAME|FILE", "show")
+      refused("lmr profile diff needs two profiles; usage: lmr profile diff NAME|FILE NAME|FILE", "diff", "production")
+      refused("lmr profile list does not take x; usage: lmr profile list", "list", "x")
+      refused("--type is for lmr profile explain", "show", "production", "--type", "timeout")
+   end)
+end)
