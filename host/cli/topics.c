@@ -99,7 +99,26 @@ static const char json_text[] =
     "    split_size, sort_buffer, seed, profile\n"
     "    state_dir, work_dir, output\n"
     "    space_needed, space_free     for runs, in work_dir\n"
-    "    output_needed, output_free   for the result, in output\n";
+    "    output_needed, output_free   for the result, in output\n"
+    "\n"
+    "lmr show (and lmr jobs, in short; a line a job):\n"
+    "\n"
+    "    id, name, state, started, ended, seconds, output, message, profile\n"
+    "    tasks                {\"map\":{planned, done, failed, dropped}, …}\n"
+    "    failures             {\"TYPE\":{\"VERDICT\":N}}\n"
+    "    attempts, failed_attempts, retries, simulated\n"
+    "    recovered, failed, dropped, recovery_rate      of tasks that failed\n"
+    "    waited_seconds, wasted_cpu_seconds, speculated, speculated_won\n"
+    "    quarantined, quarantine_files, slowest, counters, warnings\n"
+    "\n"
+    "lmr why:\n"
+    "\n"
+    "    cause                a word: record, code, memory, disk_full, killed, …\n"
+    "    sentence             the same in words\n"
+    "    kept, next           what is committed; [{command, what}]\n"
+    "    task, attempts       each with outcome, message, traceback, file,\n"
+    "                         offset, record, key, verdict, rule, reason, delay\n"
+    "    tasks                those that failed most\n";
 
 static const char files_text[] =
     "    ~/.local/state/lmr/JOB-N/   a job's journal; removed by nobody but you\n"

@@ -1,0 +1,229 @@
+-- report_cause.lua: from failures to the probable cause, in one sentence, and to what may be typed next. Guesses, by
+-- what is there: the first rule that fits speaks. A rule gets
+--    job        scripts/report_job.lua
+--    failures   of one task, in order: rows of `attempt`; may be empty
+--    all        of the whole job: failures, tasks (that failed), simulated, types = { type = n },
+--               files = { { file, n, tasks } }, places = { { type, place, message, n, tasks } }
+-- and gives a kind and a sentence, or nothing.
+local journal = require "mr.report_job"
+local text = require "mr.report_text"
+
+local M = {}
+
+local function each_is(failures, type)
+   for _, f in ipairs(failures) do
+      if f.outcome ~= type then return false end
+   end
+   return #failures > 0
+end
+
+--- Where a failure happened: "byte 138 of in.txt (record 49)", "group 'x'", or nil.
+function M.place(f)
+   if f.key then return ("the group '%s'"):format(f.key) end
+   if f.record and f.file then
+      return ("record %d of %s%s"):format(f.record, f.file, f.offset and (" (byte %d)"):format(f.offset) or "")
+   end
+end
+
+--- "name\tvalue" lines → table
+function M.details(f)
+   local details = {}
+   for name, value in (f.details or ""):gmatch("([^\t\n]+)\t([^\n]*)") do details[name] = tonumber(value) or value end
+   return details
+end
+
+local function same_place(failures)
+   local place = M.place(failures[1])
+   if not place then return nil end
+   for _, f in ipairs(failures) do
+      if M.place(f) ~= place then return nil end
+   end
+   return place
+end
+
+local function last(failures)
+   return failures[#failures]
+end
+
+local function first_line(message)
+   return (message:match("^[^\n]*"))
+end
+
+-- --- rules ---
+
+local function simulated(_, _, all)
+   if all.failures > 0 and all.simulated == all.failures then
+      return "simulated", "All failures were simulated: the profile's failure_simulation is on."
+   end
+end
+
+local function disk(_, failures, all)
+   local f = last(failures)
+   if f and f.outcome == "disk_full" then
+      return "disk_full", ("A disk is full: %s."):format(first_line(f.message))
+   end
+   if not f and (all.types.disk_full or 0) > 0 then return "disk_full", "A disk was full." end
+end
+
+local SURE = { script_error = true, bad_record = true }
+
+local function code(_, _, all)
+   local worst = all.places[1]
+   if not worst or worst.type ~= "script_error" or worst.tasks < 3 or 2 * worst.tasks < all.tasks then return end
+   return "code", ("The job's code fails at one place (%s) in %s: that is a mistake in the job, not in a record. %s.")
+      :format(worst.place, text.count(worst.tasks, "task"), first_line(worst.message))
+end
+
+local function record(_, failures)
+   local place = #failures > 0 and same_place(failures)
+   if not place then return end
+   local f = last(failures)
+   if #failures > 1 then
+      return "record", ("All %d attempts that failed ended at %s: that record, or what the job does with it, is the "
+         .. "cause, and trying again does not help. %s."):format(#failures, place, first_line(f.message))
+   elseif SURE[f.outcome] then
+      return "record", ("The job cannot handle %s: %s."):format(place, first_line(f.message))
+   end
+end
+
+local function memory(_, failures)
+   local f = last(failures)
+   if not f or f.outcome ~= "memory_error" then return end
+   local peak = f.memory_peak and (" (its Lua state had reached %s)"):format(text.size(f.memory_peak)) or ""
+   return "memory", ("%s needs more memory than it may have%s: %s."):format(f.task, peak, first_line(f.message))
+end
+
+local function network(_, failures)
+   local f = last(failures)
+   if not f or f.outcome ~= "network_failure" then return end
+   local d = M.details(f)
+   local host = d.host or d.url and tostring(d.url):match("://([^/]+)") or f.file and f.file:match("://([^/]+)")
+   local status = d.status and (" with status %s"):format(d.status) or ""
+   return "network", ("%s did not give what was asked for%s: %s."):format(host or "A remote input", status,
+      first_line(f.message))
+end
+
+local function corruption(_, failures)
+   local f = last(failures)
+   if not f or f.outcome ~= "data_corruption" then return end
+   return "corruption", ("%s is damaged: %s."):format(f.file or "A file", first_line(f.message))
+end
+
+local function slow(_, failures)
+   if not each_is(failures, "timeout") then return end
+   local f = last(failures)
+   local place = M.place(f)
+   return "timeout", ("%s did not come to an end%s: %s."):format(f.task, place and ", at " .. place or "",
+      first_line(f.message))
+end
+
+local function file(_, _, all)
+   local f = all.files[1]
+   if f and #all.files == 1 and f.tasks > 1 and f.n == all.failures then
+      return "file", ("All %s, in %s, were at one file: %s."):format(text.count(f.n, "failure"),
+         text.count(f.tasks, "task"), f.file)
+   end
+end
+
+local function crash(_, failures)
+   local f = last(failures)
+   if not f or f.outcome ~= "task_crash" then return end
+   if f.signal == 9 then
+      return "killed", ("The worker of %s was killed from outside (signal 9): by somebody, or by the kernel because "
+         .. "memory was out (dmesg tells)."):format(f.task)
+   elseif f.signal then
+      return "crash", ("The worker of %s died of signal %d: a crash in C code that the job calls, or a stack that "
+         .. "overflowed."):format(f.task, f.signal)
+   elseif f.exit_status then
+      return "exit", ("The worker of %s ended with exit status %d: the job, or a module of it, called os.exit."):format(
+         f.task, f.exit_status)
+   end
+   return "crash", ("The worker of %s died: %s."):format(f.task, first_line(f.message))
+end
+
+local function one_type(_, failures)
+   local f = last(failures)
+   if f then return f.outcome, ("%s failed (%s): %s."):format(f.task, f.outcome, first_line(f.message)) end
+end
+
+-- Nothing failed in a task: the job itself says why.
+local function by_state(job)
+   if job.state == "gone" then
+      return "gone", "The driver is gone without a word: it was killed, or the machine went down. Nothing says that "
+         .. "the job was at fault."
+   elseif job.state == "stopped" then
+      return "stopped", ("It was stopped: %s."):format(first_line(job.message or "by a signal"))
+   elseif job.state == "failed" then
+      return "failed", ("It failed: %s."):format(first_line(job.message or "for a reason that was not kept"))
+   end
+   return "nothing", "Nothing has failed."
+end
+
+local RULES = { simulated, disk, code, record, memory, network, corruption, slow, file, crash, one_type }
+
+local function by_failures(job, failures, all)
+   for _, rule in ipairs(RULES) do
+      local kind, sentence = rule(job, failures, all)
+      if kind then return kind, sentence end
+   end
+end
+
+--- → kind, sentence
+function M.probable(job, failures, all)
+   local kind, sentence = by_state(job)
+   if kind ~= "gone" and (kind ~= "stopped" or #failures > 0) then
+      local failure_kind, why = by_failures(job, failures, all)
+      if failure_kind then kind, sentence = failure_kind, why end
+   end
+   if job.state == "complete" and kind ~= "nothing" then
+      sentence = ("It came to a good end after %s. %s"):format(text.count(all.failures, "failure"), sentence)
+   end
+   return kind, (sentence:gsub("%.%.$", "."))
+end
+
+-- --- what may be typed next: { command, what for } ---
+
+local SETTINGS = {
+   memory = { "limits.memory_limit=2G", "with more memory for each task" },
+   timeout = { "limits.progress_timeout_seconds=3600", "with more patience" },
+}
+local REPLAY = { record = true, code = true, exit = true, crash = true, script_error = true, bad_record = true }
+
+local function run_again(job, setting)
+   local words = { "lmr run", job.job_file and text.shell(job.job_file) or "-m …", "…" }
+   if setting then words[#words + 1] = "--set " .. setting end
+   return table.concat(words, " ")
+end
+
+local function going_on(job, kind, say)
+   local setting = SETTINGS[kind]
+   say(journal.command(job, "resume"), kind == "gone" and "goes on after what is committed"
+      or "goes on after what is committed, once the cause is mended")
+   if setting then
+      say(run_again(job, setting[1]), setting[2])
+   elseif not job.commands.resume then
+      say(run_again(job), "all of it again, once the cause is mended")
+   end
+end
+
+--- Next commands. `failure`: the last failed attempt of the task that is told of, or nil.
+function M.next(job, kind, failure)
+   local list = {}
+   local function say(command, what)
+      if command then list[#list + 1] = { command = command, what = what } end
+   end
+   if failure and REPLAY[kind] and failure.replayable == 1 then
+      say(journal.command(job, "replay", journal.attempt_name(failure)), "that attempt again, in the foreground")
+   end
+   if job.state ~= "complete" and not job.is_running then
+      if kind == "record" and SURE[failure.outcome] then
+         say(run_again(job, ("on_error.%s=quarantine"):format(failure.outcome)),
+            "puts such records aside and goes on")
+      end
+      going_on(job, kind, say)
+   end
+   if journal.quarantined() > 0 then say(journal.command(job, "quarantine"), "what was put aside") end
+   return list
+end
+
+return M

@@ -1,0 +1,173 @@
+-- report_job.lua: what the journal says of a job, in the words of reports.
+local _, native = ...
+local text = require "mr.report_text"
+
+local M = {}
+
+--- In SQL: the attempts that failed, and the kind of a task ("map" of "2.7:map_3").
+M.FAILED = "outcome NOT IN ('committed', 'lost', 'ended')"
+M.KIND = "rtrim(substr(task, instr(task, ':') + 1), '_0123456789')"
+
+local UNFINISHED = { running = true, publishing = true }
+local NUMBERS = { "created", "finished", "pid", "seed" }
+local ENCODED = { "statistics", "profile", "options" }
+
+local function value_of(sql, ...)
+   local row = native.query(sql, ...)[1]
+   return row and row.value
+end
+M.value_of = value_of
+
+-- The last thing that is known to have happened.
+local function last_trace()
+   return value_of [[SELECT max(t) AS value FROM (SELECT max(ended) AS t FROM attempt UNION ALL
+      SELECT max(time) AS t FROM event)]]
+end
+
+-- What is shown as the state: "gone" when it is said to run, and nobody runs it.
+local function look_for_driver(job, path)
+   if not UNFINISHED[job.state] then return end
+   job.driver = job.pid and native.driver(path, job.pid) or "unknown"
+   if job.driver == "gone" then job.state = "gone" end
+end
+
+--- Opens a journal → job; or nil, message.
+function M.open(path)
+   local ok, message = native.open(path)
+   if not ok then return nil, message end
+   local job = {}
+   for _, row in ipairs(native.query "SELECT key, value FROM job WHERE key <> 'description'") do
+      job[row.key] = row.value
+   end
+   for _, key in ipairs(NUMBERS) do job[key] = math.tointeger(job[key]) end
+   for _, key in ipairs(ENCODED) do job[key] = type(job[key]) == "string" and native.decode(job[key]) or nil end
+   if not job.created or not job.state then return nil, ("the journal %s holds no job"):format(path) end
+   job.written_state = job.state
+   look_for_driver(job, path)
+   job.is_running = UNFINISHED[job.state] or false
+   job.ended = job.finished or (job.is_running and os.time() * 1000000000) or last_trace() or job.created
+   job.took = math.max(0, text.seconds(job.created, job.ended))
+   return job
+end
+
+--- The same for a command that needs it.
+function M.need(argument)
+   local job, message = M.open(argument.journal)
+   if not job then native.usage(message) end
+   job.id, job.dir = argument.id, argument.job_dir
+   job.commands, job.state_dir_option = argument.commands, argument.state_dir_option
+   return job
+end
+
+--- "lmr why word_count-3 …": a command to type, or nil when this lmr has none of that name.
+function M.command(job, name, ...)
+   if not job.commands[name] then return nil end
+   local words = { "lmr", name, text.shell(job.id) }
+   for _, word in ipairs { ... } do words[#words + 1] = text.shell(word) end
+   if job.state_dir_option then words[#words + 1] = "--state-dir " .. text.shell(job.state_dir_option) end
+   return table.concat(words, " ")
+end
+
+--- "map_3.0", a backup "map_3.1s".
+function M.attempt_name(row)
+   return ("%s.%d%s"):format(row.task, row.attempt, row.speculative == 1 and "s" or "")
+end
+
+--- Tasks by kind, in the order of the work: { kind =, planned = (nil: not known before), done =, failed =, dropped = }.
+function M.tasks(job)
+   local plan = native.query("SELECT coalesce(sum(maps), 0) AS map, coalesce(sum(reduces), 0) AS reduce FROM step")[1]
+   local by_kind, kinds = {}, {}
+   local function of(kind)
+      if not by_kind[kind] then
+         by_kind[kind] = { kind = kind, planned = plan[kind], done = 0, failed = 0, dropped = 0 }
+         kinds[#kinds + 1] = by_kind[kind]
+      end
+      return by_kind[kind]
+   end
+   if plan.map > 0 then of "map" end
+   if plan.reduce > 0 then of "reduce" end
+   local sql = "SELECT " .. M.KIND .. " AS kind, count(*) AS n FROM task GROUP BY kind ORDER BY kind"
+   for _, row in ipairs(native.query(sql)) do of(row.kind).done = row.n end
+   for _, row in ipairs(M.lost_tasks(job)) do
+      local kind = of(row.kind)
+      kind[row.fate] = kind[row.fate] + 1
+   end
+   return kinds
+end
+
+--- Tasks that were given up or left out: { task =, kind =, fate = "failed" | "dropped", ended = }.
+function M.lost_tasks()
+   return native.query("SELECT task, " .. M.KIND .. [[ AS kind, max(ended) AS ended,
+      CASE verdict WHEN 'drop_task' THEN 'dropped' ELSE 'failed' END AS fate FROM attempt
+      WHERE verdict IN ('fail', 'abort', 'drop_task') AND task NOT IN (SELECT task FROM task)
+      GROUP BY task ORDER BY ended]])
+end
+
+--- Failures: list of { type =, verdict =, n = }, the most frequent type first.
+function M.failures()
+   return native.query("SELECT outcome AS type, coalesce(verdict, 'none') AS verdict, count(*) AS n FROM attempt WHERE "
+      .. M.FAILED .. " GROUP BY 1, 2 ORDER BY sum(count(*)) OVER (PARTITION BY outcome) DESC, 1, 2")
+end
+
+--- What became of failures, in numbers.
+function M.recovery()
+   local r = native.query("SELECT count(*) AS attempts, coalesce(sum(" .. M.FAILED .. [[), 0) AS failures,
+      coalesce(sum(attempt > 0 AND NOT speculative), 0) AS retries, coalesce(sum(delay), 0.0) AS waited_seconds,
+      coalesce(sum(CASE WHEN outcome = 'committed' THEN 0 ELSE cpu END), 0.0) AS wasted_cpu_seconds,
+      coalesce(sum(simulated), 0) AS simulated,
+      coalesce(sum(speculative), 0) AS speculated,
+      coalesce(sum(speculative AND outcome = 'committed'), 0) AS speculated_won FROM attempt]])[1]
+   r.recovered = value_of("SELECT count(DISTINCT task) AS value FROM attempt WHERE " .. M.FAILED
+      .. " AND task IN (SELECT task FROM task)")
+   r.failed, r.dropped = 0, 0
+   for _, task in ipairs(M.lost_tasks()) do r[task.fate] = r[task.fate] + 1 end
+   local judged = r.recovered + r.failed + r.dropped
+   r.recovery_rate = judged > 0 and r.recovered / judged or nil
+   return r
+end
+
+-- --- what was put aside ---
+
+local function is_there(path)
+   local file <close> = io.open(path, "rb")
+   return file ~= nil
+end
+
+--- Files of committed attempts: { task =, path =, records = }. A state folder that was moved is found again.
+function M.quarantine_files(job)
+   local files = native.query [[SELECT task, path, records FROM file WHERE kind = 'quarantine'
+      ORDER BY step, round, length(task), task]]
+   for _, file in ipairs(files) do
+      local moved = ("%s/quarantine/%s"):format(job.dir, file.path:match("[^/]*$"))
+      if not is_there(file.path) and is_there(moved) then file.path = moved end
+   end
+   return files
+end
+
+function M.quarantined()
+   return value_of "SELECT coalesce(sum(records), 0) AS value FROM file WHERE kind = 'quarantine'"
+end
+
+-- --- counters ---
+
+-- Integers stay exact; beyond their range floats go on.
+local function add(a, b)
+   if math.type(a) ~= "integer" or math.type(b) ~= "integer" then return a + b end
+   local sum = a + b
+   return (a ~ sum) & (b ~ sum) < 0 and a + 0.0 + b or sum
+end
+
+--- Sums over steps and rounds: group → name → number, and the list of { group, name, value } in order.
+function M.counters()
+   local groups, list = {}, {}
+   for _, row in ipairs(native.query 'SELECT "group", name, value FROM counter ORDER BY 1, 2, step, round') do
+      groups[row.group] = groups[row.group] or {}
+      local group = groups[row.group]
+      if not group[row.name] then list[#list + 1] = { row.group, row.name } end
+      group[row.name] = group[row.name] and add(group[row.name], row.value) or row.value
+   end
+   for _, counter in ipairs(list) do counter[3] = groups[counter[1]][counter[2]] end
+   return groups, list
+end
+
+return M
