@@ -24,10 +24,16 @@ local function last_trace()
       SELECT max(time) AS t FROM event)]]
 end
 
+-- A process of another machine that shares the state folder is not looked for.
+local function is_elsewhere(job)
+   local file <close> = io.open("/proc/sys/kernel/hostname")
+   return job.host and file and file:read("l") ~= job.host
+end
+
 -- What is shown as the state: "gone" when it is said to run, and nobody runs it.
 local function look_for_driver(job, path)
    if not UNFINISHED[job.state] then return end
-   job.driver = job.pid and native.driver(path, job.pid) or "unknown"
+   job.driver = job.pid and not is_elsewhere(job) and native.driver(path, job.pid) or "unknown"
    if job.driver == "gone" then job.state = "gone" end
 end
 
@@ -100,7 +106,7 @@ function M.lost_tasks()
    return native.query("SELECT task, " .. M.KIND .. [[ AS kind, max(ended) AS ended,
       CASE verdict WHEN 'drop_task' THEN 'dropped' ELSE 'failed' END AS fate FROM attempt
       WHERE verdict IN ('fail', 'abort', 'drop_task') AND task NOT IN (SELECT task FROM task)
-      GROUP BY task ORDER BY ended]])
+      GROUP BY task ORDER BY ended, task]])
 end
 
 --- Failures: list of { type =, verdict =, n = }, the most frequent type first.

@@ -42,6 +42,7 @@ end
 local function output_words(job)
    if not job.output_dir then return "standard output" end
    if job.state == "complete" then return job.output_dir end
+   if job.state == "partial" then return job.output_dir .. " (with holes: tasks were dropped, no _SUCCESS)" end
    return job.output_dir .. " (nothing there yet)"
 end
 

@@ -259,6 +259,8 @@ static int duration_text(lua_State *L)
 static uint64_t check_count(lua_State *L)
 {
     lua_Number n = luaL_checknumber(L, 1);
+    if (lua_isinteger(L, 1)) /* exact beyond 2^53 */
+        return n > 0 ? (uint64_t)lua_tointeger(L, 1) : 0;
     return n > 0 && n < 1.8e19 ? (uint64_t)n : 0;
 }
 
