@@ -2,8 +2,9 @@
 -- what is there: the first rule that fits speaks. A rule gets
 --    job        scripts/report_job.lua
 --    failures   of one task, in order: rows of `attempt`; may be empty
---    all        of the whole job: failures, tasks (that failed), simulated, types = { type = n },
---               files = { { file, n, tasks } }, places = { { type, place, message, n, tasks } }
+--    all        of the whole job: failures, tasks (that failed), simulated, inputs (files that are read),
+--               types = { type = n }, files = { { file, n, tasks } }, places = { { type, place, message, n, tasks } },
+--               deaths = { { signal, exit_status, n, tasks } }: the most frequent first, only the first two
 -- and gives a kind and a sentence, or nothing.
 local journal = require "mr.report_job"
 local text = require "mr.report_text"
@@ -119,26 +120,34 @@ end
 
 local function file(_, _, all)
    local f = all.files[1]
-   if f and #all.files == 1 and f.tasks > 1 and f.n == all.failures then
+   if f and all.inputs > 1 and f.tasks > 1 and f.n == all.failures then
       return "file", ("All %s, in %s, were at one file: %s."):format(text.count(f.n, "failure"),
          text.count(f.tasks, "task"), f.file)
    end
 end
 
-local function crash(_, failures)
+-- "The worker of map_3", or of many tasks when all died alike.
+local function who_died(f, all)
+   local deaths = all.deaths
+   if #deaths == 1 and deaths[1].tasks > 1 then return "The workers of " .. text.count(deaths[1].tasks, "task") end
+   return "The worker of " .. f.task
+end
+
+local function crash(_, failures, all)
    local f = last(failures)
    if not f or f.outcome ~= "task_crash" then return end
+   local who = who_died(f, all)
    if f.signal == 9 then
-      return "killed", ("The worker of %s was killed from outside (signal 9): by somebody, or by the kernel because "
-         .. "memory was out (dmesg tells)."):format(f.task)
+      return "killed", who .. " ended by signal 9, from outside: somebody killed it, or the kernel did because memory "
+         .. "was out (dmesg tells)."
    elseif f.signal then
-      return "crash", ("The worker of %s died of signal %d: a crash in C code that the job calls, or a stack that "
-         .. "overflowed."):format(f.task, f.signal)
+      return "crash", ("%s ended by signal %d: a crash in C code that the job calls, or a stack that overflowed."):format(
+         who, f.signal)
    elseif f.exit_status then
-      return "exit", ("The worker of %s ended with exit status %d: the job, or a module of it, called os.exit."):format(
-         f.task, f.exit_status)
+      return "exit", ("%s ended with exit status %d: the job, or a module of it, called os.exit."):format(who,
+         f.exit_status)
    end
-   return "crash", ("The worker of %s died: %s."):format(f.task, first_line(f.message))
+   return "crash", ("%s died: %s."):format(who, first_line(f.message))
 end
 
 local function one_type(_, failures)

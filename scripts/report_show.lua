@@ -8,7 +8,7 @@ local SLOWEST, COUNTERS, WARNINGS = 5, 20, 5
 -- --- facts ---
 
 local function slowest()
-   local rows = native.query([[SELECT task, attempt, speculative, (ended - started) / 1e9 AS seconds, cpu, result
+   local rows = native.query("SELECT " .. journal.KIND .. [[ AS kind, task, attempt, speculative, (ended - started) / 1e9 AS seconds, cpu, result
       FROM attempt WHERE outcome = 'committed' ORDER BY seconds DESC, task LIMIT ?]], SLOWEST)
    for _, row in ipairs(rows) do
       local result = row.result and native.decode(row.result) or {}
@@ -17,15 +17,22 @@ local function slowest()
    return rows
 end
 
-local function median()
-   return journal.value_of [[SELECT (ended - started) / 1e9 AS value FROM attempt WHERE outcome = 'committed'
-      ORDER BY value LIMIT 1 OFFSET (SELECT count(*) / 2 FROM attempt WHERE outcome = 'committed')]]
+-- Seconds of the attempt in the middle, by kind of task.
+local function medians()
+   local rows = native.query("WITH a AS (SELECT " .. journal.KIND .. [[ AS kind, (ended - started) / 1e9 AS seconds
+         FROM attempt WHERE outcome = 'committed'),
+      b AS (SELECT *, row_number() OVER w AS i, count(*) OVER (PARTITION BY kind) AS n FROM a
+         WINDOW w AS (PARTITION BY kind ORDER BY seconds))
+      SELECT kind, seconds FROM b WHERE i = n / 2 + 1]])
+   local by_kind = {}
+   for _, row in ipairs(rows) do by_kind[row.kind] = row.seconds end
+   return by_kind
 end
 
 local function gather(job)
    local facts = { job = job, tasks = journal.tasks(job), failures = journal.failures(), recovery = journal.recovery(),
       quarantined = journal.quarantined(), files = journal.quarantine_files(job), slowest = slowest(),
-      median = median(),
+      medians = medians(),
       warnings = native.query "SELECT time, text FROM event WHERE kind = 'warning' ORDER BY time, rowid" }
    facts.counters, facts.counter_list = journal.counters()
    return facts
@@ -122,7 +129,8 @@ local function slowest_table(facts)
    if #facts.slowest < 2 then return end
    local rows = {}
    for _, row in ipairs(facts.slowest) do
-      local times = facts.median > 0 and ("%.1f"):format(row.seconds / facts.median) or ""
+      local median = facts.medians[row.kind]
+      local times = median > 0 and ("%.1f"):format(row.seconds / median) or ""
       rows[#rows + 1] = { journal.attempt_name(row), text.duration(row.seconds), times, text.duration(row.cpu or 0),
          row.records and text.count(row.records) or "", row.bytes and text.size(row.bytes) or "" }
    end

@@ -20,6 +20,9 @@ local function gather_all()
    for _, row in ipairs(journal.failures()) do all.types[row.type] = (all.types[row.type] or 0) + row.n end
    all.files = native.query("SELECT file, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt WHERE "
       .. journal.FAILED .. " AND file IS NOT NULL GROUP BY file ORDER BY n DESC LIMIT 2")
+   all.inputs = journal.value_of "SELECT count(DISTINCT path) AS value FROM split"
+   all.deaths = native.query("SELECT signal, exit_status, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt WHERE "
+      .. journal.FAILED .. " AND outcome = 'task_crash' GROUP BY 1, 2 ORDER BY n DESC LIMIT 2")
    all.places = native.query("SELECT outcome AS type, max(message) AS message, count(*) AS n, count(DISTINCT task) "
       .. "AS tasks, trim(substr(traceback, 1, instr(traceback || ': ', ': ') - 1)) AS place FROM attempt WHERE "
       .. journal.FAILED .. " AND traceback IS NOT NULL GROUP BY 1, place ORDER BY tasks DESC, n DESC LIMIT 2")

@@ -1,5 +1,5 @@
-/* history.c: the commands that read what jobs have left behind: `lmr show`, `lmr why`, `lmr quarantine`, `lmr jobs`.
- * What they say is written in scripts/report_*.lua. */
+/* history.c: the commands that read what jobs have left behind: `lmr show`, `lmr why`, `lmr
+ * quarantine`, `lmr jobs`. What they say is written in scripts/report_*.lua. */
 #include "recover/history.h"
 
 #include "base/log.h"
@@ -26,10 +26,11 @@ static enum status open_journal(void *context, const char *path, struct err *e)
     struct history **history = context;
     history_close(*history);
     *history = NULL;
-    return history_open(path, history, e);
+    return path ? history_open(path, history, e) : ST_OK;
 }
 
-static enum status query(void *context, const char *sql, struct slice params, struct buf *rows, struct err *e)
+static enum status query(void *context, const char *sql, struct slice params, struct buf *rows,
+                         struct err *e)
 {
     struct history **history = context;
     if (!*history)
@@ -39,7 +40,9 @@ static enum status query(void *context, const char *sql, struct slice params, st
 
 static const char *driver(const char *path, long pid)
 {
-    static const char *const words[] = { [WRITER_GONE] = "gone", [WRITER_ALIVE] = "alive", [WRITER_UNKNOWN] = "unknown" };
+    static const char *const words[] = {
+        [WRITER_GONE] = "gone", [WRITER_ALIVE] = "alive", [WRITER_UNKNOWN] = "unknown"
+    };
     return words[history_writer(path, pid)];
 }
 
@@ -63,7 +66,8 @@ static void put_commands(struct val_map *argument)
 static int report(const char *name, const struct request *request, struct val_map *argument)
 {
     struct history *history = NULL;
-    struct report_host host = { &history, open_journal, query, driver, columns_disarm, columns_of, columns_cut };
+    struct report_host host = { &history,       open_journal, query,      driver,
+                                columns_disarm, columns_of,   columns_cut };
     struct buf value = BUF_EMPTY;
     struct err e;
     val_map_bool(argument, "json", request->json);
@@ -101,7 +105,8 @@ static enum status put_job(const struct request *request, struct val_map *argume
 }
 
 /* `words` may be given: a job, and more where the report takes it. */
-static int job_report(const char *name, const struct request *request, size_t words, const char *usage)
+static int job_report(const char *name, const struct request *request, size_t words,
+                      const char *usage)
 {
     struct val_map argument = VAL_MAP_EMPTY;
     struct buf nothing = BUF_EMPTY;
@@ -176,22 +181,25 @@ static enum status list_jobs(const char *dir, struct buf *out, struct err *e)
     return st == ST_OK ? ST_OK : err_memory(e, "a list of jobs", (size_t)count);
 }
 
-int command_jobs(struct request *request)
+static enum status find_jobs(const struct request *request, struct place *place, struct buf *ids,
+                             struct err *e)
 {
     struct run_options options = { .state_dir = request->run.state_dir };
+    if (request->word_count || request->rest_count)
+        return err_set(e, ST_USAGE, "jobs takes no words; of one job tells lmr show JOB");
+    enum status st = place_plan(place, &options, e);
+    return st == ST_OK ? list_jobs(place->state_dir, ids, e) : st;
+}
+
+int command_jobs(struct request *request)
+{
     struct val_map argument = VAL_MAP_EMPTY;
     struct buf ids = BUF_EMPTY;
     struct place place = { .arena = ARENA_EMPTY };
     struct err e;
     int code = EXIT_WRONG_USAGE;
     err_clear(&e);
-    enum status st = ST_OK;
-    if (request->word_count || request->rest_count)
-        st = err_set(&e, ST_USAGE, "jobs takes no words; of one job tells lmr show JOB");
-    if (st == ST_OK)
-        st = place_plan(&place, &options, &e);
-    if (st == ST_OK)
-        st = list_jobs(place.state_dir, &ids, &e);
+    enum status st = find_jobs(request, &place, &ids, &e);
     if (st == ST_OK) {
         val_map_str(&argument, "state_dir", place.state_dir);
         val_map_value(&argument, "ids", buf_slice(&ids));

@@ -113,21 +113,26 @@ static const struct option help_options[] = {
     { .name = NULL },
 };
 
-#define REPORT_OPTIONS(what_json)                                                                  \
-    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json), .help = what_json },              \
+/* Where a command that reads looks for jobs. */
+#define STATE_DIR_OPTION                                                                           \
     { .name = "state-dir", .kind = OPTION_TEXT, .value = "DIR", .field = FIELD(run.state_dir),     \
       .example = "/var/tmp/lmr",                                                                   \
       .help = "look for jobs in DIR (default: $LMR_STATE_DIR, else $XDG_STATE_HOME/lmr, else "     \
-              "~/.local/state/lmr)" },                                                             \
-    HELP_OPTION
+              "~/.local/state/lmr)" }
 
 static const struct option report_options[] = {
-    REPORT_OPTIONS("print one line of JSON"),
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print one line of JSON" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
     { .name = NULL },
 };
 
 static const struct option jobs_options[] = {
-    REPORT_OPTIONS("print a line of JSON for each job"),
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print a line of JSON for each job" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
     { .name = NULL },
 };
 
@@ -136,7 +141,10 @@ static const struct option quarantine_options[] = {
       .example = "map_3", .help = "only what TASK put aside" },
     { .name = "full", .kind = OPTION_FLAG, .field = FIELD(full),
       .help = "print whole entries: the bytes, the key, the traceback" },
-    REPORT_OPTIONS("print a line of JSON for each entry"),
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print a line of JSON for each entry" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
     { .name = NULL },
 };
 

@@ -26,8 +26,8 @@ static enum status refuse(const struct history *h, struct err *e)
     if (code == SQLITE_NOMEM)
         return err_memory(e, h->path, sizeof *h);
     bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_IOERR;
-    enum status st = err_set(e, damaged ? ST_CORRUPT : ST_USAGE, "cannot read the journal %s: %s", h->path,
-                             sqlite3_errmsg(h->db));
+    enum status st = err_set(e, damaged ? ST_CORRUPT : ST_USAGE, "cannot read the journal %s: %s",
+                             h->path, sqlite3_errmsg(h->db));
     err_at(e, h->path, -1, -1);
     return st;
 }
@@ -99,7 +99,8 @@ static int bind_scalar(sqlite3_stmt *s, int i, const struct scalar *v)
     case SC_FLOAT:
         return sqlite3_bind_double(s, i, v->f);
     case SC_STRING:
-        return sqlite3_bind_text64(s, i, (const char *)v->s.p, v->s.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+        return sqlite3_bind_text64(s, i, (const char *)v->s.p, v->s.n, SQLITE_TRANSIENT,
+                                   SQLITE_UTF8);
     case SC_FALSE:
     case SC_TRUE:
         return sqlite3_bind_int(s, i, v->kind == SC_TRUE);
@@ -119,11 +120,13 @@ static int bind_all(sqlite3_stmt *s, struct slice params)
     return code;
 }
 
-enum status history_query(struct history *h, const char *sql, struct slice params, struct buf *rows, struct err *e)
+enum status history_query(struct history *h, const char *sql, struct slice params, struct buf *rows,
+                          struct err *e)
 {
     sqlite3_stmt *s = NULL;
     enum status st;
-    if (sqlite3_prepare_v2(h->db, sql, -1, &s, NULL) != SQLITE_OK || bind_all(s, params) != SQLITE_OK)
+    if (sqlite3_prepare_v2(h->db, sql, -1, &s, NULL) != SQLITE_OK ||
+        bind_all(s, params) != SQLITE_OK)
         st = refuse(h, e);
     else
         st = put_rows(h, s, rows, e);
@@ -137,7 +140,8 @@ enum status history_query(struct history *h, const char *sql, struct slice param
 static bool one_int(struct history *h, const char *sql, int64_t *out)
 {
     sqlite3_stmt *s = NULL;
-    bool there = sqlite3_prepare_v2(h->db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+    bool there =
+        sqlite3_prepare_v2(h->db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
     if (there)
         *out = sqlite3_column_int64(s, 0);
     (void)sqlite3_finalize(s);
@@ -163,27 +167,36 @@ static enum status check_schema(struct history *h, struct err *e)
     if (version == HISTORY_SCHEMA)
         return ST_OK;
     if (version == 0)
-        return err_set(e, ST_USAGE, "the journal %s is empty: its driver ended before it had a plan", h->path);
+        return err_set(e, ST_USAGE,
+                       "the journal %s is empty: its driver ended before it had a plan", h->path);
     writer_version(h, writer, sizeof writer);
     return err_set(e, ST_USAGE,
-                   "the journal %s was written by %s with tables of version %" PRId64 ", and this lmr (%s) reads version %d; "
+                   "the journal %s was written by %s with tables of version %" PRId64
+                   ", and this lmr (%s) reads version %d; "
                    "read it with the lmr that wrote it",
                    h->path, writer, version, LMR_VERSION, HISTORY_SCHEMA);
 }
 
-/* A database that was left in WAL mode is read by way of files beside it, which SQLite makes when they are not there. */
+/* A database that was left in WAL mode is read by way of files beside it, which SQLite makes when
+ * they are not there. */
 static enum status explain(struct history *h, struct err *e)
 {
     if (sqlite3_errcode(h->db) != SQLITE_CANTOPEN && sqlite3_errcode(h->db) != SQLITE_READONLY)
         return refuse(h, e);
     return err_set(e, ST_USAGE,
-                   "cannot read the journal %s: its folder must be readable and, for SQLite's shared memory, writable; copy "
+                   "cannot read the journal %s: its folder must be readable and, for SQLite's "
+                   "shared memory, writable; copy "
                    "the folder and name its parent with --state-dir",
                    h->path);
 }
 
-static enum status begin(struct history *h, struct err *e)
+/* The transaction is never ended: closing does it. */
+static enum status open_database(struct history *h, struct err *e)
 {
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(h->path, &h->db, flags, NULL) != SQLITE_OK)
+        return refuse(h, e);
+    (void)sqlite3_busy_timeout(h->db, BUSY_MS);
     if (sqlite3_exec(h->db, "BEGIN; SELECT 1 FROM sqlite_master", NULL, NULL, NULL) == SQLITE_OK)
         return ST_OK;
     return explain(h, e);
@@ -202,13 +215,7 @@ enum status history_open(const char *path, struct history **out, struct err *e)
         sys_free(h);
         return err_memory(e, "a journal", sizeof *h);
     }
-    enum status st = ST_OK;
-    if (sqlite3_open_v2(path, &h->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        st = refuse(h, e);
-    if (st == ST_OK) {
-        (void)sqlite3_busy_timeout(h->db, BUSY_MS);
-        st = begin(h, e);
-    }
+    enum status st = open_database(h, e);
     if (st == ST_OK)
         st = check_schema(h, e);
     if (st != ST_OK) {
@@ -244,7 +251,8 @@ enum history_writer history_writer(const char *path, long pid)
         return errno == ENOENT ? WRITER_GONE : WRITER_UNKNOWN;
     while (found == WRITER_GONE && (entry = readdir(d))) {
         (void)snprintf(name, sizeof name, "/proc/%ld/fd/%s", pid, entry->d_name);
-        if (stat(name, &file) == 0 && file.st_dev == journal.st_dev && file.st_ino == journal.st_ino)
+        if (stat(name, &file) == 0 && file.st_dev == journal.st_dev &&
+            file.st_ino == journal.st_ino)
             found = WRITER_ALIVE;
     }
     (void)closedir(d);

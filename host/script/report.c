@@ -10,7 +10,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { WRITE_AT_ONCE = 64 << 10, READ_AT_ONCE = 1 << 20, LINE_MAX_BYTES = 64 << 20, COLUMN_MAX = 1 << 20 };
+enum {
+    WRITE_AT_ONCE = 64 << 10,
+    READ_AT_ONCE = 1 << 20,
+    LINE_MAX_BYTES = 64 << 20,
+    COLUMN_MAX = 1 << 20
+};
 
 static const char STDOUT[] = "standard output";
 
@@ -76,7 +81,7 @@ static int report_open(lua_State *L)
 {
     const struct report *r = report_of(L);
     struct err e;
-    enum status st = r->host->open(r->host->context, luaL_checkstring(L, 1), &e);
+    enum status st = r->host->open(r->host->context, luaL_optstring(L, 1, NULL), &e);
     if (st != ST_OK) {
         lua_pushnil(L);
         lua_pushstring(L, e.message);
@@ -133,7 +138,8 @@ static int report_driver(lua_State *L)
 
 /* --- quarantine files --- */
 
-static enum status read_piece(int fd, const char *path, uint64_t at, size_t room, struct buf *out, struct err *e)
+static enum status read_piece(int fd, const char *path, uint64_t at, size_t room, struct buf *out,
+                              struct err *e)
 {
     size_t got = 0;
     out->n = 0;
@@ -159,14 +165,16 @@ static enum status read_lines(int fd, const char *path, uint64_t at, struct buf 
         out->n = n > 0 ? n : out->n; /* a last line without an end is all there is */
         return ST_OK;
     }
-    return err_set(e, ST_USAGE, "%s has a line of more than 64 MB from byte %llu", path, (unsigned long long)at);
+    return err_set(e, ST_USAGE, "%s has a line of more than 64 MB from byte %llu", path,
+                   (unsigned long long)at);
 }
 
 static void push_entry(lua_State *L, struct report *r, struct slice line, uint64_t at)
 {
     struct err e;
     r->value.n = 0;
-    if (json_to_value(line, &r->value, &e) == ST_OK && val_is_map(buf_slice(&r->value)) && value_push(L, buf_slice(&r->value)))
+    if (json_to_value(line, &r->value, &e) == ST_OK && val_is_map(buf_slice(&r->value)) &&
+        value_push(L, buf_slice(&r->value)))
         return;
     lua_createtable(L, 0, 2);
     lua_pushboolean(L, true);
@@ -282,13 +290,21 @@ static int count_text(lua_State *L)
 
 static void add_natives(lua_State *L, struct report *r)
 {
-    static const luaL_Reg functions[] = { { "open", report_open }, { "query", report_query }, { "driver", report_driver },
+    static const luaL_Reg functions[] = { { "open", report_open },
+                                          { "query", report_query },
+                                          { "driver", report_driver },
                                           { "decode", report_decode },
-                                          { "read_quarantine", read_quarantine }, { "write", report_write },
-                                          { "usage", report_usage }, { "fail", report_fail }, { "disarm", report_disarm },
-                                          { "columns", report_columns }, { "cut", report_cut },
-                                          { "duration_text", duration_text }, { "size_text", size_text },
-                                          { "count_text", count_text }, { NULL, NULL } };
+                                          { "read_quarantine", read_quarantine },
+                                          { "write", report_write },
+                                          { "usage", report_usage },
+                                          { "fail", report_fail },
+                                          { "disarm", report_disarm },
+                                          { "columns", report_columns },
+                                          { "cut", report_cut },
+                                          { "duration_text", duration_text },
+                                          { "size_text", size_text },
+                                          { "count_text", count_text },
+                                          { NULL, NULL } };
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, script_of(L)->natives);
     lua_pushlightuserdata(L, r);
     luaL_setfuncs(L, functions, 1);
@@ -308,7 +324,8 @@ static int report_body(lua_State *L)
     return 0;
 }
 
-enum status report_run(const char *name, struct slice argument, const struct report_host *host, int fd, struct err *e)
+enum status report_run(const char *name, struct slice argument, const struct report_host *host,
+                       int fd, struct err *e)
 {
     struct report r = { .name = name, .argument = argument, .host = host, .fd = fd };
     struct script_config config = { .seed_task = "report" };

@@ -154,7 +154,8 @@ describe("lmr show", function()
             mr.increment("big", "count", 1)
             emit(key, value)
          end
-         return mr.job { job_name = "two", steps = { { map = map, reduce = mr.sum }, { map = again, reduce = mr.sum } } }
+         return mr.job { job_name = "two", steps = {
+            { map = map, reduce = mr.sum }, { map = again, reduce = mr.sum } } }
       ]])
       assert.equal(0, h.run({ "run", "-q", "two.lua", "in.txt" }, { dir = p.dir, env = p.env }).code)
       has(out(p, "show"), "  big.count  300,000,000,000,000,100\n")
