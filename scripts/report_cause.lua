@@ -141,8 +141,8 @@ local function crash(_, failures, all)
       return "killed", who .. " ended by signal 9, from outside: somebody killed it, or the kernel did because memory "
          .. "was out (dmesg tells)."
    elseif f.signal then
-      return "crash", ("%s ended by signal %d: a crash in C code that the job calls, or a stack that overflowed."):format(
-         who, f.signal)
+      return "crash", ("%s ended by signal %d: a crash in C code that the job calls, or a stack that overflowed.")
+         :format(who, f.signal)
    elseif f.exit_status then
       return "exit", ("%s ended with exit status %d: the job, or a module of it, called os.exit."):format(who,
          f.exit_status)

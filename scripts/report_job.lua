@@ -134,19 +134,11 @@ end
 
 -- --- what was put aside ---
 
-local function is_there(path)
-   local file <close> = io.open(path, "rb")
-   return file ~= nil
-end
-
---- Files of committed attempts: { task =, path =, records = }. A state folder that was moved is found again.
+--- Files of committed attempts: { task =, path =, records = }. They are in the job's folder, wherever that was moved.
 function M.quarantine_files(job)
    local files = native.query [[SELECT task, path, records FROM file WHERE kind = 'quarantine'
       ORDER BY step, round, length(task), task]]
-   for _, file in ipairs(files) do
-      local moved = ("%s/quarantine/%s"):format(job.dir, file.path:match("[^/]*$"))
-      if not is_there(file.path) and is_there(moved) then file.path = moved end
-   end
+   for _, file in ipairs(files) do file.path = ("%s/quarantine/%s"):format(job.dir, file.path:match("[^/]*$")) end
    return files
 end
 

@@ -109,10 +109,10 @@ local function tell_bytes(entry)
    else
       return
    end
-   local shown = bytes and math.min(#tostring(bytes), BYTES_SHOWN)
    local total = field(entry, "bytes_total")
-   if math.type(total) == "integer" and shown and total > shown then
-      text.pair("", ("(%s in all; --json has what is kept)"):format(text.size(total)))
+   if math.type(total) == "integer" and (entry.truncated or #tostring(bytes or entry.bytes_base64) > BYTES_SHOWN) then
+      text.pair("", ("(%s in all%s; --json has what is kept)"):format(text.size(total),
+         entry.truncated and ", not all of it was kept" or ""))
    end
 end
 

@@ -8,8 +8,9 @@ local SLOWEST, COUNTERS, WARNINGS = 5, 20, 5
 -- --- facts ---
 
 local function slowest()
-   local rows = native.query("SELECT " .. journal.KIND .. [[ AS kind, task, attempt, speculative, (ended - started) / 1e9 AS seconds, cpu, result
-      FROM attempt WHERE outcome = 'committed' ORDER BY seconds DESC, task LIMIT ?]], SLOWEST)
+   local rows = native.query("SELECT " .. journal.KIND .. [[ AS kind, task, attempt, speculative,
+      (ended - started) / 1e9 AS seconds, cpu, result FROM attempt WHERE outcome = 'committed'
+      ORDER BY seconds DESC, task LIMIT ?]], SLOWEST)
    for _, row in ipairs(rows) do
       local result = row.result and native.decode(row.result) or {}
       row.records, row.bytes, row.groups, row.result = result.records_in, result.bytes_in, result.groups, nil
@@ -120,8 +121,8 @@ local function recovery_lines(facts)
          text.count(r.speculated_won)))
    end
    if facts.quarantined > 0 then
-      text.pair("put aside", ("%s, in %s: %s"):format(text.count(facts.quarantined, "record"),
-         job.dir .. "/quarantine", journal.command(job, "quarantine")))
+      text.exact("put aside", ("%s: %s"):format(text.count(facts.quarantined), journal.command(job, "quarantine")))
+      text.exact("", ("in %s/quarantine"):format(job.dir))
    end
 end
 

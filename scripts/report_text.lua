@@ -19,8 +19,9 @@ function M.safe_lines(text)
    return lines
 end
 
+--- Everything for a reader goes out here: whatever is in it, it is one harmless line.
 function M.line(format, ...)
-   native.write(select("#", ...) > 0 and format:format(...) .. "\n" or format .. "\n")
+   native.write(native.disarm(select("#", ...) > 0 and format:format(...) or format) .. "\n")
 end
 
 -- Cut to so many columns, with "…" when something is missing: at its end, or (paths) at its beginning.
@@ -62,6 +63,11 @@ end
 --- "  started    …", wrapped.
 function M.pair(label, text)
    M.wrap(("  %-10s "):format(label), M.safe(text))
+end
+
+--- The same for what is there to be copied: on one line, however long.
+function M.exact(label, text)
+   M.line("  %-10s %s", label, text)
 end
 
 -- --- tables ---

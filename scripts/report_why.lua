@@ -21,8 +21,8 @@ local function gather_all()
    all.files = native.query("SELECT file, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt WHERE "
       .. journal.FAILED .. " AND file IS NOT NULL GROUP BY file ORDER BY n DESC LIMIT 2")
    all.inputs = journal.value_of "SELECT count(DISTINCT path) AS value FROM split"
-   all.deaths = native.query("SELECT signal, exit_status, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt WHERE "
-      .. journal.FAILED .. " AND outcome = 'task_crash' GROUP BY 1, 2 ORDER BY n DESC LIMIT 2")
+   all.deaths = native.query [[SELECT signal, exit_status, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt
+      WHERE outcome = 'task_crash' GROUP BY 1, 2 ORDER BY n DESC LIMIT 2]]
    all.places = native.query("SELECT outcome AS type, max(message) AS message, count(*) AS n, count(DISTINCT task) "
       .. "AS tasks, trim(substr(traceback, 1, instr(traceback || ': ', ': ') - 1)) AS place FROM attempt WHERE "
       .. journal.FAILED .. " AND traceback IS NOT NULL GROUP BY 1, place ORDER BY tasks DESC, n DESC LIMIT 2")
@@ -229,7 +229,7 @@ local function write(r)
    if job.state ~= "complete" or #r.next > 0 then text.line "" end
    if job.state ~= "complete" then text.pair("kept", r.kept) end
    for i, n in ipairs(r.next) do
-      text.pair(i == 1 and "next" or "", n.command)
+      text.exact(i == 1 and "next" or "", n.command)
       text.pair("", "  " .. n.what)
    end
    if not r.asked and #r.tasks > 1 then tasks_table(r.tasks) end

@@ -408,3 +408,104 @@ describe("a journal", function()
       end
    end)
 end)
+
+-- Entries as attempts write them (script/quarantine.h), beside a job that ran.
+local function put_aside(p, job, task, entries)
+   local lines = {}
+   for i, entry in ipairs(entries) do lines[i] = (type(entry) == "string" and entry or cjson.encode(entry)) .. "\n" end
+   h.write(p.state, ("%s/quarantine/%s.0.jsonl"):format(job, task), table.concat(lines))
+   change(p, job, ("INSERT INTO file VALUES (1, 0, '%s', 'quarantine', '/elsewhere/%s.0.jsonl', '', %d, 1, '')"):format(
+      task, task, #entries))
+end
+
+local function record(n, extra)
+   local entry = { task = "map_0", attempt = 0, unit = "record", record = n, file = "in.txt", offset = 2 * n,
+      type = "bad_record", message = "no number: " .. n .. "\nand more",
+      traceback = "  bad.lua:3: in a\n  bad.lua:9: in b", bytes = "line " .. n, bytes_total = 6 }
+   for key, value in pairs(extra or {}) do entry[key] = value end
+   return entry
+end
+
+describe("lmr quarantine", function()
+   it("lists what was put aside", function()
+      local p = place()
+      run(p, "good", "")
+      put_aside(p, "good-1", "map_0", { record(3), record(7, { file = ("deep/"):rep(30) .. "in.txt" }) })
+      put_aside(p, "good-1", "reduce_0", { { task = "reduce_0", attempt = 0, unit = "group", record = 1,
+         key = "a\27[2Jb", type = "script_error", message = "no group" } })
+      local text = out(p, "quarantine")
+      for _, line in ipairs(h.lines(text)) do
+         if not line:find("put aside", 1, true) then assert.is_true(columns(line) <= 80, line) end
+      end
+      assert.matches("\n  map_0     record  in.txt +6  bad_record +no number: 3\n", text)
+      assert.matches("\n  map_0     record  …[%w/]+in.txt +14  bad_record +no number: 7\n", text)
+      assert.matches("\n  reduce_0  group   group a%?%[2Jb +script_error +no group\n", text)
+      has(text, "\n3 put aside, in")
+      has(text, p.state .. "/good-1/quarantine/*.jsonl\n")
+      has(out(p, "show"), ("\n  put aside  3: lmr quarantine good-1\n             in %s/good-1/"):format(p.state))
+      assert.equal(3, json(p, "show").quarantined)
+      assert.equal(3, json(p, "jobs").quarantined)
+      has(out(p, "why"), "lmr quarantine good-1\n")
+   end)
+
+   it("gives whole entries of a task, and all as JSON", function()
+      local p = place()
+      run(p, "good", "")
+      local entries = { record(3), record(7, { bytes = "x\27]0;y\7\nz", truncated = true, bytes_total = 90000,
+         details = { host = "h" } }) }
+      put_aside(p, "good-1", "map_0", entries)
+      put_aside(p, "good-1", "map_1", { record(1) })
+      local text = out(p, "quarantine", "--task", "map_0")
+      has(text, "map_0.0: record\n  file       in.txt\n  offset     6\n  record     3\n")
+      has(text, "  bytes      x?]0;y?\n             z\n")
+      has(text, "(87.9 KB in all, not all of it was kept; --json has what is kept)\n")
+      has(text, '  details    {"host":"h"}\n')
+      assert.is_nil(text:find("line 1", 1, true))
+      has(out(p, "quarantine", "--full"), "line 1")
+      local given = {}
+      for line in lmr(p, "quarantine", "--json", "--task", "map_0").out:gmatch("[^\n]+") do
+         given[#given + 1] = cjson.decode(line)
+      end
+      assert.same(entries, given)
+   end)
+
+   it("reads files of any size, and tells of lines that are no entries", function()
+      local p = place()
+      run(p, "good", "")
+      local entries = {}
+      for n = 1, 3000 do entries[n] = record(n, { bytes = ("y"):rep(1000) }) end
+      entries[4] = record(4, { bytes = ("z"):rep(3000000) })
+      put_aside(p, "good-1", "map_0", entries)
+      local result = lmr(p, "quarantine", "--json")
+      assert.equal("", result.err)
+      local n = 0
+      for line in result.out:gmatch("[^\n]+") do
+         n = n + 1
+         assert.equal(#entries[n].bytes, #cjson.decode(line).bytes)
+      end
+      assert.equal(3000, n)
+      has(out(p, "quarantine"), "  … and 2,800 more (--json has all)\n")
+
+      put_aside(p, "good-1", "map_1", { record(1), '{"task": "map_1", "attempt', record(2) })
+      has(out(p, "quarantine", "--task", "map_1"), "map_1: byte ")
+      local broken = lmr(p, "quarantine", "--json", "--task", "map_1")
+      assert.equal(1, broken.code)
+      has(broken.err, "good-1/quarantine/map_1.0.jsonl, byte ")
+      assert.equal(2, #h.lines(broken.out))
+   end)
+
+   it("says when nothing was, and names the nearest task", function()
+      local p = place()
+      run(p, "good", "")
+      has(out(p, "quarantine"), "good-1 has put nothing aside\n")
+      assert.equal("", out(p, "quarantine", "--json"))
+      put_aside(p, "good-1", "map_0", { record(1) })
+      local result = lmr(p, "quarantine", "--task", "mpa_0")
+      assert.equal("lmr: good-1 put nothing aside in task 'mpa_0'; is it 'map_0'?\n", result.err)
+      assert.equal(2, result.code)
+      os.remove(p.state .. "/good-1/quarantine/map_0.0.jsonl")
+      result = lmr(p, "quarantine")
+      assert.equal(1, result.code)
+      has(result.err, "map_0.0.jsonl: No such file or directory")
+   end)
+end)
