@@ -162,6 +162,8 @@ local function by_state(job)
          .. "the job was at fault."
    elseif job.state == "stopped" then
       return "stopped", ("It was stopped: %s."):format(first_line(job.message or "by a signal"))
+   elseif job.state == "partial" then
+      return "partial", "Tasks were dropped: what they would have given is not in the result."
    elseif job.state == "failed" then
       return "failed", ("It failed: %s."):format(first_line(job.message or "for a reason that was not kept"))
    end
@@ -177,14 +179,14 @@ local function by_failures(job, failures, all)
    end
 end
 
---- → kind, sentence
-function M.probable(job, failures, all)
+--- → kind, sentence. `is_guilty`: that the job did not end well is known to be the task's doing.
+function M.probable(job, failures, all, is_guilty)
    local kind, sentence = by_state(job)
-   if kind ~= "gone" and (kind ~= "stopped" or #failures > 0) then
+   if kind == "nothing" or is_guilty then
       local failure_kind, why = by_failures(job, failures, all)
       if failure_kind then kind, sentence = failure_kind, why end
    end
-   if job.state == "complete" and kind ~= "nothing" then
+   if kind ~= "nothing" and job.state == "complete" then
       sentence = ("It came to a good end after %s. %s"):format(text.count(all.failures, "failure"), sentence)
    end
    return kind, (sentence:gsub("%.%.$", "."))

@@ -5,7 +5,7 @@ local text = require "mr.report_text"
 local journal = require "mr.report_job"
 local cause = require "mr.report_cause"
 
-local TASKS, ATTEMPTS_HEAD, ATTEMPTS_TAIL, TRACE_LINES, NAMES = 10, 4, 8, 8, 500
+local TASKS, ATTEMPTS_HEAD, ATTEMPTS_TAIL, TRACE_LINES, NAMES, EVENTS = 10, 4, 8, 8, 500, 6
 
 local COLUMNS = [[task, attempt, coalesce(speculative, 0) AS speculative, worker, started, ended, cpu, outcome, message,
    traceback, file, "offset", record, "key", details, exit_status, signal, memory_peak, simulated, fingerprint,
@@ -215,9 +215,20 @@ local function ending(job)
    elseif job.state == "complete" then
       text.wrap("", job.output_dir and "The result is in " .. text.safe(job.output_dir)
          or "The result went to standard output")
+   elseif job.state == "partial" then
+      text.wrap("", ("The job ended with holes at %s; what there is, is in %s"):format(text.clock(job.ended),
+         text.safe(job.output_dir or "standard output")))
    else
       text.wrap("", ("The job %s at %s: %s"):format(job.state == "stopped" and "was stopped" or "failed",
          text.clock(job.ended), text.safe(job.message or "no message was kept")))
+   end
+end
+
+-- The last warnings, profile changes, stops: the newest comes first from the journal.
+local function tell_events(events)
+   if #events > 0 then text.line "" end
+   for i = #events, 1, -1 do
+      text.wrap(("%s  %s: "):format(text.clock(events[i].time), text.safe(events[i].kind)), text.safe(events[i].text))
    end
 end
 
@@ -238,6 +249,7 @@ local function write(r)
       text.line("%s: %s", text.safe(r.task), task_words(r.attempts, r.failures))
       tell_attempts(r.attempts)
    end
+   tell_events(r.events)
    ending(job)
 end
 
@@ -250,18 +262,22 @@ local function write_json(r)
       a.simulated = a.simulated == 1
    end
    for _, t in ipairs(r.tasks) do t.committed, t.ended = t.committed == 1, nil end
+   for _, event in ipairs(r.events) do event.time = text.timestamp(event.time) end
    text.json { id = job.id, state = job.state, message = job.message, seconds = job.took, cause = r.kind,
       sentence = r.sentence, kept = r.kept, committed = r.committed, next = r.next, task = r.task,
-      attempts = r.attempts, tasks = r.tasks }
+      attempts = r.attempts, tasks = r.tasks, events = r.events }
 end
 
 return function(argument)
    local job = journal.need(argument)
    local r = { job = job, asked = argument.word ~= nil, tasks = failing_tasks(), attempts = {} }
-   r.task = argument.word and find_task(job, argument.word) or culprit() or r.tasks[1] and r.tasks[1].task
+   local guilty = culprit()
+   r.task = argument.word and find_task(job, argument.word) or guilty or r.tasks[1] and r.tasks[1].task
    if r.task then r.attempts = attempts_of(r.task) end
    r.failures = failures_of(r.attempts)
-   r.kind, r.sentence = cause.probable(job, r.failures, gather_all())
+   r.kind, r.sentence = cause.probable(job, r.failures, gather_all(), r.task and (r.asked or r.task == guilty))
+   r.events = native.query("SELECT time, kind, text FROM event WHERE kind NOT IN ('note', 'drop') "
+      .. "ORDER BY time DESC, rowid DESC LIMIT ?", EVENTS)
    r.kept, r.committed = kept(job)
    r.next = cause.next(job, r.kind, r.failures[#r.failures])
    if argument.json then write_json(r) else write(r) end
