@@ -6,6 +6,7 @@
 --               types = { type = n }, files = { { file, n, tasks } }, places = { { type, place, message, n, tasks } },
 --               deaths = { { signal, exit_status, n, tasks } }: the most frequent first, only the first two
 -- and gives a kind and a sentence, or nothing.
+local again = require "mr.report_again"
 local journal = require "mr.report_job"
 local text = require "mr.report_text"
 
@@ -200,20 +201,14 @@ local SETTINGS = {
 }
 local REPLAY = { record = true, code = true, exit = true, crash = true, script_error = true, bad_record = true }
 
-local function run_again(job, setting)
-   local words = { "lmr run", job.job_file and text.shell(job.job_file) or "-m …", "…" }
-   if setting then words[#words + 1] = "--set " .. setting end
-   return table.concat(words, " ")
-end
-
 local function going_on(job, kind, say)
    local setting = SETTINGS[kind]
    say(journal.command(job, "resume"), kind == "gone" and "goes on after what is committed"
       or "goes on after what is committed, once the cause is mended")
    if setting then
-      say(run_again(job, setting[1]), setting[2])
+      say(again.run(job, { "--set", setting[1] }), setting[2])
    elseif not job.commands.resume then
-      say(run_again(job), "all of it again, once the cause is mended")
+      say(again.run(job), "all of it again, once the cause is mended")
    end
 end
 
@@ -228,7 +223,7 @@ function M.next(job, kind, failure)
    end
    if job.state ~= "complete" and not job.is_running then
       if kind == "record" and SURE[failure.outcome] then
-         say(run_again(job, ("on_error.%s=quarantine"):format(failure.outcome)),
+         say(again.run(job, { "--set", ("on_error.%s=quarantine"):format(failure.outcome) }),
             "puts such records aside and goes on")
       end
       going_on(job, kind, say)

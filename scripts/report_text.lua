@@ -158,6 +158,7 @@ end
 
 --- A word for a shell: as it is, or in quotes.
 function M.shell(word)
+   word = tostring(word)
    if word:find("^[%w_./:=,@%%+-]+$") then return word end
    return "'" .. word:gsub("'", "'\\''") .. "'"
 end
