@@ -1,5 +1,5 @@
--- report_again.lua: the command that runs a job anew, from the options that its journal keeps (schedule/options.h): what
--- was typed, but for defaults.
+-- report_again.lua: the command that runs a job anew, from the options that its journal keeps (schedule/options.h):
+-- what was typed, but for defaults.
 local text = require "mr.report_text"
 
 local M = {}
