@@ -115,21 +115,29 @@ function M.failures()
       .. M.FAILED .. " GROUP BY 1, 2 ORDER BY sum(count(*)) OVER (PARTITION BY outcome) DESC, 1, 2")
 end
 
---- What became of failures, in numbers.
-function M.recovery()
-   local r = native.query("SELECT count(*) AS attempts, coalesce(sum(" .. M.FAILED .. [[), 0) AS failures,
-      coalesce(sum(attempt > 0 AND NOT speculative), 0) AS retries, coalesce(sum(delay), 0.0) AS waited_seconds,
-      coalesce(sum(CASE WHEN outcome = 'committed' THEN 0 ELSE cpu END), 0.0) AS wasted_cpu_seconds,
-      coalesce(sum(simulated), 0) AS simulated,
-      coalesce(sum(speculative), 0) AS speculated,
-      coalesce(sum(speculative AND outcome = 'committed'), 0) AS speculated_won FROM attempt]])[1]
-   r.recovered = value_of("SELECT count(DISTINCT task) AS value FROM attempt WHERE " .. M.FAILED
+-- From the attempts, for a journal without the driver's own count.
+local function count_again()
+   local s = native.query("SELECT count(*) AS attempts, coalesce(sum(outcome = 'committed'), 0) AS committed, "
+      .. "coalesce(sum(" .. M.FAILED .. [[), 0) AS failures,
+      coalesce(sum(verdict IN ('retry', 'quarantine')), 0) AS retries, coalesce(sum(simulated), 0) AS simulated,
+      coalesce(sum(CASE WHEN verdict IN ('retry', 'quarantine') THEN delay END), 0.0) AS seconds_waited,
+      coalesce(sum(cpu), 0.0) AS cpu_seconds,
+      coalesce(sum(CASE WHEN outcome = 'committed' THEN 0 ELSE cpu END), 0.0) AS cpu_seconds_wasted,
+      coalesce(sum(speculative), 0) AS started,
+      coalesce(sum(speculative AND outcome = 'committed'), 0) AS won FROM attempt]])[1]
+   s.speculative, s.started, s.won = { started = s.started, won = s.won }, nil, nil
+   s.recovered_tasks = value_of("SELECT count(DISTINCT task) AS value FROM attempt WHERE " .. M.FAILED
       .. " AND task IN (SELECT task FROM task)")
-   r.failed, r.dropped = 0, 0
-   for _, task in ipairs(M.lost_tasks()) do r[task.fate] = r[task.fate] + 1 end
-   local judged = r.recovered + r.failed + r.dropped
-   r.recovery_rate = judged > 0 and r.recovered / judged or nil
-   return r
+   s.failed_tasks, s.dropped_tasks = 0, 0
+   for _, task in ipairs(M.lost_tasks()) do s[task.fate .. "_tasks"] = s[task.fate .. "_tasks"] + 1 end
+   local ended = s.recovered_tasks + s.failed_tasks + s.dropped_tasks
+   s.recovery_rate = ended > 0 and s.recovered_tasks / ended or native.mr.null
+   return s
+end
+
+--- What failures cost: recover/statistics.h.
+function M.statistics(job)
+   return type(job.statistics) == "table" and job.statistics or count_again()
 end
 
 -- --- what was put aside ---

@@ -31,11 +31,14 @@ local function medians()
 end
 
 local function gather(job)
-   local facts = { job = job, tasks = journal.tasks(job), failures = journal.failures(), recovery = journal.recovery(),
+   local facts = { job = job, tasks = journal.tasks(job), failures = journal.failures(),
+      statistics = journal.statistics(job), attempts = journal.value_of "SELECT count(*) AS value FROM attempt",
       quarantined = journal.quarantined(), files = journal.quarantine_files(job), slowest = slowest(),
       medians = medians(),
       warnings = native.query "SELECT time, text FROM event WHERE kind = 'warning' ORDER BY time, rowid" }
    facts.counters, facts.counter_list = journal.counters()
+   facts.failed = 0
+   for _, f in ipairs(facts.failures) do facts.failed = facts.failed + f.n end
    return facts
 end
 
@@ -102,23 +105,24 @@ local function failures_table(failures)
 end
 
 local function recovery_lines(facts)
-   local r, job = facts.recovery, facts.job
+   local s, job = facts.statistics, facts.job
    text.line ""
-   if r.failures == 0 then
-      text.pair("failures", "none in " .. text.count(r.attempts, "attempt"))
-   elseif r.recovery_rate then
-      text.pair("recovered", ("%s of %s that failed (%.1f %%)"):format(text.count(r.recovered),
-         text.count(r.recovered + r.failed + r.dropped, "task"), 100 * r.recovery_rate))
+   if facts.failed == 0 then
+      text.pair("failures", "none in " .. text.count(facts.attempts, "attempt"))
+   elseif type(s.recovery_rate) == "number" then
+      text.pair("recovered", ("%s of %s that failed (%.1f %%)"):format(text.count(s.recovered_tasks),
+         text.count(s.recovered_tasks + s.failed_tasks + s.dropped_tasks, "task"), 100 * s.recovery_rate))
    end
-   if r.simulated > 0 then text.pair("simulated", text.count(r.simulated, "failure")) end
-   if r.retries > 0 then text.pair("retries", text.count(r.retries)) end
-   if r.waited_seconds > 0 then text.pair("waited", text.duration(r.waited_seconds) .. " before retries") end
-   if r.wasted_cpu_seconds >= 0.005 then
-      text.pair("wasted", text.duration(r.wasted_cpu_seconds) .. " of CPU in attempts that did not count")
+   if s.simulated > 0 then text.pair("simulated", text.count(s.simulated, "failure")) end
+   if s.retries > 0 then text.pair("retries", text.count(s.retries)) end
+   if s.seconds_waited > 0 then text.pair("waited", text.duration(s.seconds_waited) .. " before retries") end
+   if s.cpu_seconds_wasted >= 0.005 then
+      text.pair("wasted", ("%s of %s of CPU, in attempts that did not count"):format(
+         text.duration(s.cpu_seconds_wasted), text.duration(s.cpu_seconds)))
    end
-   if r.speculated > 0 then
-      text.pair("backups", ("%s of slow tasks, %s faster"):format(text.count(r.speculated, "attempt"),
-         text.count(r.speculated_won)))
+   if s.speculative.started > 0 then
+      text.pair("backups", ("%s of slow tasks, %s faster"):format(text.count(s.speculative.started, "attempt"),
+         text.count(s.speculative.won)))
    end
    if facts.quarantined > 0 then
       text.exact("put aside", ("%s: %s"):format(text.count(facts.quarantined), journal.command(job, "quarantine")))
@@ -170,7 +174,7 @@ local function write(facts)
    slowest_table(facts)
    counters_table(facts.counter_list)
    warnings(facts.warnings)
-   if facts.recovery.failures > 0 or not (job.is_running or job.state == "complete") then
+   if facts.failed > 0 or not (job.is_running or job.state == "complete") then
       text.line ""
       text.line("why: %s", journal.command(job, "why"))
    end
@@ -202,7 +206,7 @@ local function texts(warning_rows)
 end
 
 local function write_json(facts)
-   local job, r = facts.job, facts.recovery
+   local job = facts.job
    local files, slow = {}, {}
    for i, file in ipairs(facts.files) do files[i] = { task = file.task, path = file.path, records = file.records } end
    for i, row in ipairs(facts.slowest) do
@@ -213,13 +217,10 @@ local function write_json(facts)
       directory = job.directory, output = job.output_dir, profile = job.profile_name, seed = job.seed,
       lmr_version = job.lmr_version, started = text.timestamp(job.created), seconds = job.took,
       ended = not job.is_running and text.timestamp(job.ended) or nil, driver = job.driver,
-      tasks = by_kind(facts.tasks), failures = by_type(facts.failures), attempts = r.attempts,
-      failed_attempts = r.failures, retries = r.retries, simulated = r.simulated, recovered = r.recovered,
-      failed = r.failed, dropped = r.dropped, recovery_rate = r.recovery_rate, waited_seconds = r.waited_seconds,
-      wasted_cpu_seconds = r.wasted_cpu_seconds, speculated = r.speculated, speculated_won = r.speculated_won,
-      quarantined = facts.quarantined,
+      tasks = by_kind(facts.tasks), failures = by_type(facts.failures), attempts = facts.attempts,
+      failed_attempts = facts.failed, quarantined = facts.quarantined, statistics = facts.statistics,
       quarantine_files = files, slowest = slow, counters = text.object(facts.counters),
-      warnings = texts(facts.warnings), statistics = job.statistics }
+      warnings = texts(facts.warnings) }
 end
 
 return function(argument)

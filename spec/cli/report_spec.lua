@@ -81,12 +81,15 @@ local function check_counts(p, job, shown)
    table.sort(rows)
    assert.equal(sql(p, job, "SELECT outcome, coalesce(verdict, 'none') AS v, count(*) FROM attempt WHERE " .. FAILED
       .. " GROUP BY 1, 2 ORDER BY 1, 2"), table.concat(rows, "\n"))
-   local recovered = sql(p, job, "SELECT count(*) FROM (SELECT task FROM attempt WHERE " .. FAILED
-      .. " INTERSECT SELECT task FROM task)")
-   assert.equal(tonumber(recovered), shown.recovered)
-   assert.near(tonumber(sql(p, job, "SELECT total(delay) FROM attempt")), shown.waited_seconds, 1e-9)
-   assert.near(tonumber(sql(p, job, "SELECT total(cpu) FROM attempt WHERE outcome <> 'committed'")),
-      shown.wasted_cpu_seconds, 1e-9)
+   local s = shown.statistics
+   local function count(query) return tonumber(sql(p, job, query)) end
+   assert.equal(shown.attempts, s.attempts)
+   assert.equal(shown.failed_attempts, s.failures)
+   assert.equal(count "SELECT count(*) FROM attempt WHERE verdict IN ('retry', 'quarantine')", s.retries)
+   assert.equal(count("SELECT count(*) FROM (SELECT task FROM attempt WHERE " .. FAILED
+      .. " INTERSECT SELECT task FROM task)"), s.recovered_tasks)
+   assert.near(count "SELECT total(delay) FROM attempt", s.seconds_waited, 1e-9)
+   assert.near(count "SELECT total(cpu) FROM attempt WHERE outcome <> 'committed'", s.cpu_seconds_wasted, 1e-9)
 end
 
 -- Dies once, by its own hand: the file says that it has done so.
@@ -122,8 +125,8 @@ describe("lmr show", function()
       assert.matches("\n  failures    retry\n  task_crash      1\n", text)
       local shown = json(p, "show", "killed")
       check_counts(p, "killed-1", shown)
-      assert.equal(1, shown.recovery_rate)
-      assert.equal(1, shown.retries)
+      assert.equal(1, shown.statistics.recovery_rate)
+      assert.equal(1, shown.statistics.retries)
       assert.equal(1, shown.failures.task_crash.retry)
    end)
 
@@ -138,7 +141,7 @@ describe("lmr show", function()
       local shown = json(p, "show", "bad")
       check_counts(p, "bad-1", shown)
       assert.same({ planned = 1, done = 0, failed = 1, dropped = 0 }, shown.tasks.map)
-      assert.equal(0, shown.recovery_rate)
+      assert.equal(0, shown.statistics.recovery_rate)
       assert.matches("no \27[31m number", shown.message, 1, true)
    end)
 
