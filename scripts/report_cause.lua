@@ -2,8 +2,9 @@
 -- what is there: the first rule that fits speaks. A rule gets
 --    job        scripts/report_job.lua
 --    failures   of one task, in order: rows of `attempt`; may be empty
---    all        of the whole job: failures, tasks (that failed), simulated, inputs (files that are read),
---               types = { type = n }, files = { { file, n, tasks } }, places = { { type, place, message, n, tasks } },
+--    all        of the whole job: failures, tasks (that failed), done (map tasks), simulated, inputs (files that are
+--               read), types = { type = n }, files = { { file, n, tasks } },
+--               places = { { type, place, message, n, tasks, last_record (the greatest number) } },
 --               deaths = { { signal, exit_status, n, tasks } }: the most frequent first, only the first two
 -- and gives a kind and a sentence, or nothing.
 local again = require "mr.report_again"
@@ -69,11 +70,25 @@ end
 
 local SURE = { script_error = true, bad_record = true }
 
+-- Nothing works, or not even a first record: so it is no record's fault.
 local function code(_, _, all)
    local worst = all.places[1]
-   if not worst or worst.type ~= "script_error" or worst.tasks < 3 or 2 * worst.tasks < all.tasks then return end
-   return "code", ("The job's code fails at one place (%s) in %s: that is a mistake in the job, not in a record. %s.")
-      :format(worst.place, text.count(worst.tasks, "task"), first_line(worst.message))
+   if not worst or worst.type ~= "script_error" or worst.tasks <= all.done then return end
+   if worst.last_record == 0 then
+      return "code", ("The job fails at the first record it is given (%s): that looks like a mistake in the job, or "
+         .. "like a first line that is none of the records, as a header. %s."):format(worst.place,
+         first_line(worst.message))
+   elseif worst.tasks > 1 then
+      return "code", ("The job fails at one place (%s) in %s: that looks like a mistake in the job, not in a record. "
+         .. "%s."):format(worst.place, text.count(worst.tasks, "task"), first_line(worst.message))
+   end
+end
+
+local function records(_, failures, all)
+   local worst, f = all.places[1], last(failures)
+   if not f or not worst or not SURE[f.outcome] or worst.tasks < 3 or 2 * worst.tasks < all.tasks then return end
+   return "records", ("Records in %s make the job fail at one place (%s); one is %s: %s."):format(
+      text.count(worst.tasks, "task"), worst.place, M.place(f) or "in " .. f.task, first_line(f.message))
 end
 
 local function record(_, failures)
@@ -171,7 +186,7 @@ local function by_state(job)
    return "nothing", "Nothing has failed."
 end
 
-local RULES = { simulated, disk, code, record, memory, network, corruption, slow, file, crash, one_type }
+local RULES = { simulated, disk, code, records, record, memory, network, corruption, slow, file, crash, one_type }
 
 local function by_failures(job, failures, all)
    for _, rule in ipairs(RULES) do
@@ -199,7 +214,8 @@ local SETTINGS = {
    memory = { "limits.memory_limit=2G", "with more memory for each task" },
    timeout = { "limits.progress_timeout_seconds=3600", "with more patience" },
 }
-local REPLAY = { record = true, code = true, exit = true, crash = true, script_error = true, bad_record = true }
+local REPLAY = { record = true, records = true, code = true, exit = true, crash = true,
+   script_error = true, bad_record = true }
 
 local function going_on(job, kind, say)
    local setting = SETTINGS[kind]
@@ -222,7 +238,7 @@ function M.next(job, kind, failure)
       say(journal.command(job, "replay", journal.attempt_name(failure)), "that attempt again, in the foreground")
    end
    if job.state ~= "complete" and not job.is_running then
-      if kind == "record" and SURE[failure.outcome] then
+      if (kind == "record" or kind == "records") and SURE[failure.outcome] then
          say(again.run(job, { "--set", ("on_error.%s=quarantine"):format(failure.outcome) }),
             "puts such records aside and goes on")
       end

@@ -20,11 +20,13 @@ local function gather_all()
    for _, row in ipairs(journal.failures()) do all.types[row.type] = (all.types[row.type] or 0) + row.n end
    all.files = native.query("SELECT file, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt WHERE "
       .. journal.FAILED .. " AND file IS NOT NULL GROUP BY file ORDER BY n DESC LIMIT 2")
+   all.done = journal.value_of("SELECT count(*) AS value FROM task WHERE " .. journal.KIND .. " = 'map'")
    all.inputs = journal.value_of "SELECT count(DISTINCT path) AS value FROM split"
    all.deaths = native.query [[SELECT signal, exit_status, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt
       WHERE outcome = 'task_crash' GROUP BY 1, 2 ORDER BY n DESC LIMIT 2]]
    all.places = native.query("SELECT outcome AS type, max(message) AS message, count(*) AS n, count(DISTINCT task) "
-      .. "AS tasks, trim(substr(traceback, 1, instr(traceback || ': ', ': ') - 1)) AS place FROM attempt WHERE "
+      .. "AS tasks, max(record) AS last_record, "
+      .. "trim(substr(traceback, 1, instr(traceback || ': ', ': ') - 1)) AS place FROM attempt WHERE "
       .. journal.FAILED .. " AND traceback IS NOT NULL GROUP BY 1, place ORDER BY tasks DESC, n DESC LIMIT 2")
    return all
 end
@@ -72,8 +74,12 @@ end
 -- Planned, and no attempt of it has ended.
 local function is_planned(task)
    if #native.query("SELECT 1 FROM split WHERE task = ? LIMIT 1", task) > 0 then return true end
-   local number = math.tointeger(tonumber(task:match("^reduce_(%d+)$")))
-   return number and number < (journal.value_of "SELECT max(reduces) AS value FROM step" or 0)
+   local place, number = task:match("^([%d.]*):?reduce_(%d+)$")
+   if not place then return false end
+   local step, round = place:match("^(%d+)%.?(%d*)$")
+   local reduces = journal.value_of("SELECT reduces AS value FROM step WHERE step = ? AND round = ?",
+      tonumber(step) or 1, tonumber(round) or 0)
+   return reduces ~= nil and tonumber(number) < reduces
 end
 
 local function find_task(job, word)
