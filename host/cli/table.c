@@ -92,27 +92,6 @@ static const struct option run_options[] = {
     { .name = NULL },
 };
 
-static const struct option new_options[] = {
-    { .name = "template", .letter = 't', .kind = OPTION_TEXT, .value = "TEMPLATE",
-      .field = FIELD(template_name), .example = "text",
-      .help = "start from TEMPLATE (default: text); --list names them all" },
-    { .name = "list", .letter = 'l', .kind = OPTION_FLAG, .field = FIELD(list),
-      .help = "list the templates" },
-    HELP_OPTION,
-    { .name = NULL },
-};
-
-static const struct option help_options[] = {
-    { .name = "man", .kind = OPTION_FLAG, .field = FIELD(man),
-      .help = "print the man page lmr(1), for man -l or an installation" },
-    { .name = "completion", .kind = OPTION_CHOICE, .value = "SHELL", .field = FIELD(completion),
-      .example = "bash", .choices = shells,
-      .help = "print a completion script: put  eval \"$(lmr help --completion bash)\"  into "
-              "~/.bashrc" },
-    HELP_OPTION,
-    { .name = NULL },
-};
-
 /* Where a command that reads looks for jobs. */
 #define STATE_DIR_OPTION                                                                           \
     { .name = "state-dir", .kind = OPTION_TEXT, .value = "DIR", .field = FIELD(run.state_dir),     \
@@ -148,6 +127,27 @@ static const struct option quarantine_options[] = {
     { .name = NULL },
 };
 
+static const struct option new_options[] = {
+    { .name = "template", .letter = 't', .kind = OPTION_TEXT, .value = "TEMPLATE",
+      .field = FIELD(template_name), .example = "text",
+      .help = "start from TEMPLATE (default: text); --list names them all" },
+    { .name = "list", .letter = 'l', .kind = OPTION_FLAG, .field = FIELD(list),
+      .help = "list the templates" },
+    HELP_OPTION,
+    { .name = NULL },
+};
+
+static const struct option help_options[] = {
+    { .name = "man", .kind = OPTION_FLAG, .field = FIELD(man),
+      .help = "print the man page lmr(1), for man -l or an installation" },
+    { .name = "completion", .kind = OPTION_CHOICE, .value = "SHELL", .field = FIELD(completion),
+      .example = "bash", .choices = shells,
+      .help = "print a completion script: put  eval \"$(lmr help --completion bash)\"  into "
+              "~/.bashrc" },
+    HELP_OPTION,
+    { .name = NULL },
+};
+
 static const struct option plain_options[] = { HELP_OPTION, { .name = NULL } };
 
 static const char run_text[] =
@@ -171,24 +171,6 @@ static const char run_text[] =
     "    lmr run -m 'for w in mr.words(value) do emit(w, 1) end' -r sum README.md\n"
     "    zcat log.gz | lmr run -m 'emit(value:match(\"%S+\"))' -r count -\n"
     "    lmr run top.lua logs -- --top 20\n";
-
-static const char new_text[] =
-    "Writes a working job with comments into FILE, to be changed into yours. A FILE that "
-    "exists is never touched.\n"
-    "\n"
-    "Examples:\n"
-    "\n"
-    "    lmr new count.lua\n"
-    "    lmr new orders.lua --template join\n";
-
-static const char lua_text[] =
-    "Runs a Lua file with the module mr at hand (require \"mr\"), as lua5.4 would: what "
-    "follows FILE is its arg table. With mr.run a job is tried on a few records within "
-    "the same process, which is how jobs are tested (lmr help testing).\n"
-    "\n"
-    "Examples:\n"
-    "\n"
-    "    lmr lua count_test.lua\n";
 
 static const char jobs_text[] =
     "Lists the jobs of the state folder, the newest last: id, state, when it started, how long it "
@@ -228,6 +210,24 @@ static const char quarantine_text[] =
     "    lmr quarantine\n"
     "    lmr quarantine word_count-3 --task map_7 --full\n"
     "    lmr quarantine --json | jq -r .bytes\n";
+
+static const char new_text[] =
+    "Writes a working job with comments into FILE, to be changed into yours. A FILE that "
+    "exists is never touched.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr new count.lua\n"
+    "    lmr new orders.lua --template join\n";
+
+static const char lua_text[] =
+    "Runs a Lua file with the module mr at hand (require \"mr\"), as lua5.4 would: what "
+    "follows FILE is its arg table. With mr.run a job is tried on a few records within "
+    "the same process, which is how jobs are tested (lmr help testing).\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr lua count_test.lua\n";
 
 static const char help_text[] =
     "Prints help on a command or a topic; without a word, the list of both.\n"

@@ -18,8 +18,10 @@ struct request {
         or after the first word of a command that passes all on */
     size_t rest_count;
     struct run_options run;
-    bool help, quiet, json, man, list, full;
-    const char *completion, *template_name, *task;
+    const char *task; /* of lmr quarantine, with `full` */
+    bool full;
+    bool help, quiet, json, man, list;
+    const char *completion, *template_name;
 };
 
 enum option_kind {
@@ -69,13 +71,13 @@ enum { COMMANDS_MAX = 32 };
 const char *const *command_names(const char *out[COMMANDS_MAX]);
 
 /* The commands themselves, one file each. Each returns the exit code, having printed its errors. */
-int command_run(struct request *request);
-int command_new(struct request *request);
-int command_lua(struct request *request);
 int command_jobs(struct request *request);
 int command_show(struct request *request);
 int command_why(struct request *request);
 int command_quarantine(struct request *request);
+int command_run(struct request *request);
+int command_new(struct request *request);
+int command_lua(struct request *request);
 int command_help(struct request *request);
 int command_version(struct request *request);
 
