@@ -96,11 +96,23 @@ local function record(_, failures)
    if not place then return end
    local f = last(failures)
    if #failures > 1 then
-      return "record", ("All %d attempts that failed ended at %s: that record, or what the job does with it, is the "
-         .. "cause, and trying again does not help. %s."):format(#failures, place, first_line(f.message))
+      local aside = f.verdict == "quarantine" and "it was put aside" or "trying again does not help"
+      return "record", ("All %d attempts that failed ended at %s, so that is the cause, or what the job does with it; "
+         .. "%s. The error: %s."):format(#failures, place, aside, first_line(f.message))
    elseif SURE[f.outcome] then
       return "record", ("The job cannot handle %s: %s."):format(place, first_line(f.message))
    end
+end
+
+-- So many failures that no more is tried, whatever each of them was.
+local function budget(_, failures, all)
+   local f, most = last(failures), nil
+   if not f or f.rule ~= "retry_budget" then return end
+   for type, n in pairs(all.types) do
+      if not most or n > all.types[most] or n == all.types[most] and type < most then most = type end
+   end
+   return "budget", ("The job's retry budget is used up, after %s in %s; most were of type %s. The last: %s."):format(
+      text.count(all.failures, "failure"), text.count(all.tasks, "task"), most, first_line(f.message))
 end
 
 local function memory(_, failures)
@@ -186,7 +198,7 @@ local function by_state(job)
    return "nothing", "Nothing has failed."
 end
 
-local RULES = { simulated, disk, code, records, record, memory, network, corruption, slow, file, crash, one_type }
+local RULES = { simulated, disk, code, records, budget, record, memory, network, corruption, slow, file, crash, one_type }
 
 local function by_failures(job, failures, all)
    for _, rule in ipairs(RULES) do
@@ -228,6 +240,12 @@ local function going_on(job, kind, say)
    end
 end
 
+-- The bound on what is put aside was met, by the attempt or by the job.
+local function is_full(job, failure)
+   local words = (failure and failure.reason or "") .. (job.message or "")
+   return words:find("limits.max_quarantined", 1, true) ~= nil
+end
+
 --- Next commands. `failure`: the last failed attempt of the task that is told of, or nil.
 function M.next(job, kind, failure)
    local list = {}
@@ -238,7 +256,9 @@ function M.next(job, kind, failure)
       say(journal.command(job, "replay", journal.attempt_name(failure)), "that attempt again, in the foreground")
    end
    if job.state ~= "complete" and not job.is_running then
-      if (kind == "record" or kind == "records") and SURE[failure.outcome] then
+      if is_full(job, failure) then
+         say(again.run(job, { "--set", "limits.max_quarantined=1000" }), "lets more records be put aside")
+      elseif (kind == "record" or kind == "records") and SURE[failure.outcome] then
          say(again.run(job, { "--set", ("on_error.%s=quarantine"):format(failure.outcome) }),
             "puts such records aside and goes on")
       end

@@ -10,7 +10,7 @@ M.KIND = "rtrim(substr(task, instr(task, ':') + 1), '_0123456789')"
 
 local UNFINISHED = { running = true, publishing = true }
 local NUMBERS = { "created", "finished", "pid", "seed" }
-local ENCODED = { "statistics", "profile", "options" }
+local ENCODED = { "options" }
 
 local function value_of(sql, ...)
    local row = native.query(sql, ...)[1]
@@ -42,9 +42,8 @@ function M.open(path)
    local ok, message = native.open(path)
    if not ok then return nil, message end
    local job = {}
-   for _, row in ipairs(native.query "SELECT key, value FROM job WHERE key <> 'description'") do
-      job[row.key] = row.value
-   end
+   local sql = "SELECT key, value FROM job WHERE key NOT IN ('description', 'profile', 'statistics')"
+   for _, row in ipairs(native.query(sql)) do job[row.key] = row.value end
    for _, key in ipairs(NUMBERS) do job[key] = math.tointeger(job[key]) end
    for _, key in ipairs(ENCODED) do job[key] = type(job[key]) == "string" and native.decode(job[key]) or nil end
    if not job.created or not job.state then return nil, ("the journal %s holds no job"):format(path) end
@@ -115,29 +114,54 @@ function M.failures()
       .. M.FAILED .. " GROUP BY 1, 2 ORDER BY sum(count(*)) OVER (PARTITION BY outcome) DESC, 1, 2")
 end
 
--- From the attempts, for a journal without the driver's own count.
-local function count_again()
-   local s = native.query("SELECT count(*) AS attempts, coalesce(sum(outcome = 'committed'), 0) AS committed, "
+local function by_type()
+   local types, verdicts = {}, {}
+   for _, row in ipairs(native.query("SELECT outcome AS type, verdict, count(*) AS n, "
+         .. "coalesce(sum(verdict IN ('retry', 'quarantine')), 0) AS retries, "
+         .. "coalesce(sum(simulated), 0) AS simulated FROM attempt WHERE " .. M.FAILED .. " GROUP BY 1, 2")) do
+      local t = types[row.type] or { failures = 0, retries = 0, simulated = 0, by_verdict = text.object {} }
+      types[row.type] = t
+      t.failures, t.retries, t.simulated = t.failures + row.n, t.retries + row.retries, t.simulated + row.simulated
+      if row.verdict then
+         t.by_verdict[row.verdict] = row.n
+         verdicts[row.verdict] = (verdicts[row.verdict] or 0) + row.n
+      end
+   end
+   return text.object(types), text.object(verdicts)
+end
+
+local function sums()
+   return native.query("SELECT count(*) AS attempts, coalesce(sum(outcome = 'committed'), 0) AS committed, "
       .. "coalesce(sum(" .. M.FAILED .. [[), 0) AS failures,
       coalesce(sum(verdict IN ('retry', 'quarantine')), 0) AS retries, coalesce(sum(simulated), 0) AS simulated,
+      coalesce(sum(verdict = 'recompute'), 0) AS recomputed_tasks,
       coalesce(sum(CASE WHEN verdict IN ('retry', 'quarantine') THEN delay END), 0.0) AS seconds_waited,
       coalesce(sum(cpu), 0.0) AS cpu_seconds,
       coalesce(sum(CASE WHEN outcome = 'committed' THEN 0 ELSE cpu END), 0.0) AS cpu_seconds_wasted,
       coalesce(sum(speculative), 0) AS started,
-      coalesce(sum(speculative AND outcome = 'committed'), 0) AS won FROM attempt]])[1]
-   s.speculative, s.started, s.won = { started = s.started, won = s.won }, nil, nil
+      coalesce(sum(speculative AND outcome = 'committed'), 0) AS won,
+      coalesce(sum(speculative AND outcome = 'lost'), 0) AS lost FROM attempt]])[1]
+end
+
+--- What failures cost, as far as attempts have ended: the fields of recover/statistics.h, counted from the attempts.
+-- (The driver's own count is for a resume, and of the moment of its last failure.)
+function M.statistics()
+   local s = sums()
+   s.speculative = { started = s.started, won = s.won, lost = s.lost }
+   s.started, s.won, s.lost = nil, nil, nil
    s.recovered_tasks = value_of("SELECT count(DISTINCT task) AS value FROM attempt WHERE " .. M.FAILED
       .. " AND task IN (SELECT task FROM task)")
    s.failed_tasks, s.dropped_tasks = 0, 0
    for _, task in ipairs(M.lost_tasks()) do s[task.fate .. "_tasks"] = s[task.fate .. "_tasks"] + 1 end
    local ended = s.recovered_tasks + s.failed_tasks + s.dropped_tasks
    s.recovery_rate = ended > 0 and s.recovered_tasks / ended or native.mr.null
+   for _, row in ipairs(native.query("SELECT " .. M.KIND .. [[ = 'reduce' AS groups, sum(records) AS n FROM file
+         WHERE kind = 'quarantine' GROUP BY 1]])) do
+      s[row.groups == 1 and "quarantined_groups" or "quarantined_records"] = row.n
+   end
+   s.quarantined_groups, s.quarantined_records = s.quarantined_groups or 0, s.quarantined_records or 0
+   s.by_type, s.by_verdict = by_type()
    return s
-end
-
---- What failures cost: recover/statistics.h.
-function M.statistics(job)
-   return type(job.statistics) == "table" and job.statistics or count_again()
 end
 
 -- --- what was put aside ---

@@ -32,7 +32,7 @@ end
 
 local function gather(job)
    local facts = { job = job, tasks = journal.tasks(job), failures = journal.failures(),
-      statistics = journal.statistics(job), attempts = journal.value_of "SELECT count(*) AS value FROM attempt",
+      statistics = journal.statistics(), attempts = journal.value_of "SELECT count(*) AS value FROM attempt",
       quarantined = journal.quarantined(), files = journal.quarantine_files(job), slowest = slowest(),
       medians = medians(),
       warnings = native.query "SELECT time, text FROM event WHERE kind = 'warning' ORDER BY time, rowid" }

@@ -13,10 +13,14 @@ local function place(n)
    return { dir = dir, state = dir .. "/state", env = { LMR_STATE_DIR = dir .. "/state" } }
 end
 
+-- What these jobs ask for: an error fails them, other failures are tried again once and then fail them.
+local RECOVERY = [[recovery = { on_error = { script_error = "fail", bad_record = "fail",
+   ["*"] = { max_retries = 1, on_exhausted = "fail" } } }]]
+
 -- Runs a job whose map does `body` with each line before it emits it.
 local function run(p, name, body, options)
    local job = ('local mr = require "mr"\nreturn mr.job { job_name = "%s", map = function(_, line, emit)\n%s\n'
-      .. 'mr.increment("lines", "seen", 1)\nemit(line, 1) end, reduce = mr.sum }\n'):format(name, body)
+      .. 'mr.increment("lines", "seen", 1)\nemit(line, 1) end, reduce = mr.sum, %s }\n'):format(name, body, RECOVERY)
    h.write(p.dir, name .. ".lua", job)
    local args = { "run", "--quiet", name .. ".lua", "in.txt", "--set", "retry.base_delay_seconds=0.02" }
    for _, word in ipairs(options or {}) do args[#args + 1] = word end
@@ -305,8 +309,8 @@ describe("lmr why", function()
 
    it("tells of tasks that do not end", function()
       local p = place()
-      assert.equal(1, run(p, "loops", 'while line == "50" do end', { "--set", "limits.progress_timeout_seconds=0.3",
-         "--set", "retry.max_retries=1" }).code)
+      local limit = { "--set", "limits.progress_timeout_seconds=0.3" }
+      assert.equal(1, run(p, "loops", 'while line == "50" do end', limit).code)
       local told = json(p, "why")
       for _, attempt in ipairs(told.attempts) do assert.equal("timeout", attempt.outcome) end
       has(told.sentence, "record 49 of in.txt")
@@ -315,8 +319,7 @@ describe("lmr why", function()
 
    it("tells of memory", function()
       local p = place()
-      assert.equal(1, run(p, "grows", 'local s = ("x"):rep(1 << 28)', { "--set", "limits.memory_limit=16M", "--set",
-         "retry.max_retries=0" }).code)
+      assert.equal(1, run(p, "grows", 'local s = ("x"):rep(1 << 28)', { "--set", "limits.memory_limit=16M" }).code)
       assert.equal("memory_error", json(p, "why").attempts[1].outcome)
       fits(out(p, "why"))
    end)
