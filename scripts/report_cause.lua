@@ -2,8 +2,8 @@
 -- what is there: the first rule that fits speaks. A rule gets
 --    job        scripts/report_job.lua
 --    failures   of one task, in order: rows of `attempt`; may be empty
---    all        of the whole job: failures, tasks (that failed), done (map tasks), simulated, inputs (files that are
---               read), types = { type = n }, files = { { file, n, tasks } },
+--    all        of the whole job: failures, tasks (that failed), done (map tasks), dropped, simulated, inputs (files
+--               that are read), types = { type = n }, files = { { file, n, tasks } },
 --               places = { { type, place, message, n, tasks, last_record (the greatest number) } },
 --               deaths = { { signal, exit_status, n, tasks } }: the most frequent first, only the first two
 -- and gives a kind and a sentence, or nothing.
@@ -184,21 +184,24 @@ local function one_type(_, failures)
 end
 
 -- Nothing failed in a task: the job itself says why.
-local function by_state(job)
+local function by_state(job, all)
    if job.state == "gone" then
       return "gone", "The driver is gone without a word: it was killed, or the machine went down. Nothing says that "
          .. "the job was at fault."
    elseif job.state == "stopped" then
       return "stopped", ("It was stopped: %s."):format(first_line(job.message or "by a signal"))
    elseif job.state == "partial" then
-      return "partial", "Tasks were dropped: what they would have given is not in the result."
+      return "partial", ("%s dropped: what %s would have given is not in the result."):format(
+         all.dropped == 1 and "A task was" or text.count(all.dropped, "task") .. " were",
+         all.dropped == 1 and "it" or "they")
    elseif job.state == "failed" then
       return "failed", ("It failed: %s."):format(first_line(job.message or "for a reason that was not kept"))
    end
    return "nothing", "Nothing has failed."
 end
 
-local RULES = { simulated, disk, code, records, budget, record, memory, network, corruption, slow, file, crash, one_type }
+local RULES = { simulated, disk, code, records, budget, record, memory, network, corruption, slow, file, crash,
+   one_type }
 
 local function by_failures(job, failures, all)
    for _, rule in ipairs(RULES) do
@@ -209,11 +212,15 @@ end
 
 --- → kind, sentence. `is_guilty`: that the job did not end well is known to be the task's doing.
 function M.probable(job, failures, all, is_guilty)
-   local kind, sentence = by_state(job)
-   if kind == "nothing" or is_guilty then
-      local failure_kind, why = by_failures(job, failures, all)
-      if failure_kind then kind, sentence = failure_kind, why end
+   local kind, sentence = by_state(job, all)
+   local failure_kind, why
+   if kind == "nothing" or is_guilty then failure_kind, why = by_failures(job, failures, all) end
+   if failure_kind and job.state == "partial" then
+      sentence = ("%s %s"):format(sentence, why)
+   elseif failure_kind then
+      sentence = why
    end
+   kind = failure_kind or kind
    if kind ~= "nothing" and job.state == "complete" then
       sentence = ("It came to a good end after %s. %s"):format(text.count(all.failures, "failure"), sentence)
    end
@@ -231,11 +238,12 @@ local REPLAY = { record = true, records = true, code = true, exit = true, crash 
 
 local function going_on(job, kind, say)
    local setting = SETTINGS[kind]
-   say(journal.command(job, "resume"), kind == "gone" and "goes on after what is committed"
+   local can_resume = job.commands.resume and job.state ~= "partial"
+   say(can_resume and journal.command(job, "resume"), kind == "gone" and "goes on after what is committed"
       or "goes on after what is committed, once the cause is mended")
    if setting then
       say(again.run(job, { "--set", setting[1] }), setting[2])
-   elseif not job.commands.resume then
+   elseif not can_resume then
       say(again.run(job), "all of it again, once the cause is mended")
    end
 end

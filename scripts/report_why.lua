@@ -20,6 +20,8 @@ local function gather_all()
    for _, row in ipairs(journal.failures()) do all.types[row.type] = (all.types[row.type] or 0) + row.n end
    all.files = native.query("SELECT file, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt WHERE "
       .. journal.FAILED .. " AND file IS NOT NULL GROUP BY file ORDER BY n DESC LIMIT 2")
+   all.dropped = 0
+   for _, task in ipairs(journal.lost_tasks()) do all.dropped = all.dropped + (task.fate == "dropped" and 1 or 0) end
    all.done = journal.value_of("SELECT count(*) AS value FROM task WHERE " .. journal.KIND .. " = 'map'")
    all.inputs = journal.value_of "SELECT count(DISTINCT path) AS value FROM split"
    all.deaths = native.query [[SELECT signal, exit_status, count(*) AS n, count(DISTINCT task) AS tasks FROM attempt
@@ -50,8 +52,12 @@ local function failing_tasks()
       .. " GROUP BY task ORDER BY committed, failures DESC, length(task), task LIMIT ?", TASKS + 1)
 end
 
--- The task that failed the job, if one did.
-local function culprit()
+-- The task that failed the job, if one did: the one that its message names, else the last that was given up.
+local function culprit(job)
+   local named = (job.message or ""):match("^(%S+) failed")
+   if named and #native.query("SELECT 1 FROM attempt WHERE task = ? AND verdict IS NOT NULL LIMIT 1", named) > 0 then
+      return named
+   end
    local row = native.query("SELECT task FROM attempt WHERE verdict IN ('fail', 'abort', 'stop') AND task NOT IN "
       .. "(SELECT task FROM task) ORDER BY ended DESC LIMIT 1")[1]
    return row and row.task
@@ -154,12 +160,28 @@ end
 local OUTCOMES = { committed = "committed", lost = "another attempt of the task was faster",
    ended = "ended with the job" }
 
-local function tell_attempt(a)
+-- What makes two failures the same to a reader.
+local function look_of(a)
+   return ("%s %s %s %s %s %s"):format(a.outcome, a.message, a.file, a.offset, a.record, a.key)
+end
+
+local function tell_again(a, before)
+   text.pair("failed", "in the same way")
+   if a.verdict ~= before.verdict then
+      tell_verdict(a)
+   elseif a.verdict then
+      local delay = a.verdict == "retry" and " after " .. text.duration(a.delay or 0) or ""
+      text.pair("verdict", a.verdict .. delay .. (a.rule and ", by " .. a.rule or ""))
+   end
+end
+
+local function tell_attempt(a, before)
    text.line ""
    text.line("%s  %s, %s%s, worker %d", text.safe(journal.attempt_name(a)), text.clock(a.started),
       text.duration(text.seconds(a.started, a.ended)),
       a.cpu and a.cpu > 0 and (" (CPU %s)"):format(text.duration(a.cpu)) or "", a.worker or 0)
    if OUTCOMES[a.outcome] then return text.pair("result", OUTCOMES[a.outcome]) end
+   if before and look_of(a) == look_of(before) and a.rule == before.rule then return tell_again(a, before) end
    text.pair("failed", ("%s: %s"):format(a.outcome, (a.message or ""):gsub("\n.*", "")))
    local place = place_words(a)
    if place then text.pair("at", place) end
@@ -173,7 +195,7 @@ local function tell_attempts(attempts)
    for i, a in ipairs(attempts) do
       local left_out = n - ATTEMPTS_HEAD - ATTEMPTS_TAIL
       if left_out <= 1 or i <= ATTEMPTS_HEAD or i > n - ATTEMPTS_TAIL then
-         tell_attempt(a)
+         tell_attempt(a, attempts[i - 1])
       elseif i == ATTEMPTS_HEAD + 1 then
          text.line ""
          text.line("… %d more attempts (--json has all)", left_out)
@@ -277,11 +299,12 @@ end
 return function(argument)
    local job = journal.need(argument)
    local r = { job = job, asked = argument.word ~= nil, tasks = failing_tasks(), attempts = {} }
-   local guilty = culprit()
+   local guilty = not (job.is_running or job.state == "complete") and culprit(job) or nil
    r.task = argument.word and find_task(job, argument.word) or guilty or r.tasks[1] and r.tasks[1].task
    if r.task then r.attempts = attempts_of(r.task) end
    r.failures = failures_of(r.attempts)
-   r.kind, r.sentence = cause.probable(job, r.failures, gather_all(), r.task and (r.asked or r.task == guilty))
+   local is_guilty = r.task and (r.asked or r.task == guilty or job.state == "partial")
+   r.kind, r.sentence = cause.probable(job, r.failures, gather_all(), is_guilty)
    r.events = native.query("SELECT time, kind, text FROM event WHERE kind NOT IN ('note', 'drop') "
       .. "ORDER BY time DESC, rowid DESC LIMIT ?", EVENTS)
    r.kept, r.committed = kept(job)
