@@ -34,7 +34,16 @@ local function add_options(words, o)
       if o[row[1]] == true then add(words, row[2]) end
    end
    if o.has_seed == true and is_known(o.seed) then add(words, "--seed", o.seed) end
-   for _, setting in ipairs(o.set or {}) do add(words, "--set", setting) end
+end
+
+-- A setting that is changed now takes the place of the one that was given.
+local function add_settings(words, old, new)
+   local is_new = {}
+   for _, setting in ipairs(new) do is_new[setting:match("^[^=]*")] = true end
+   for _, setting in ipairs(old or {}) do
+      if not is_new[setting:match("^[^=]*")] then add(words, "--set", setting) end
+   end
+   for _, setting in ipairs(new) do add(words, "--set", setting) end
 end
 
 local function add_inputs(words, inputs)
@@ -47,28 +56,28 @@ local function add_inputs(words, inputs)
    end
 end
 
-local function whole(o, extra)
+local function whole(o, settings)
    local words = { "lmr", "run" }
    if o.job then add(words, o.job) end
    if o.map then add(words, "-m", o.map) end
    if o.reduce then add(words, "-r", o.reduce) end
    add_inputs(words, o.inputs)
    add_options(words, o)
-   for _, word in ipairs(extra) do add(words, word) end
+   add_settings(words, o.set, settings)
    if #(o.args or {}) > 0 then add(words, "--", table.unpack(o.args)) end
    return table.concat(words, " ")
 end
 
---- "lmr run count.lua texts -o out --set …", with the words of `extra` added; short ("…") where little is known.
-function M.run(job, extra)
-   extra = extra or {}
+--- "lmr run count.lua texts -o out --set …" with these settings (list of "KEY=VALUE"); short ("…") where little is known.
+function M.run(job, settings)
+   settings = settings or {}
    local o = job.options
    if type(o) == "table" and (is_known(o.job) or is_known(o.map)) then
-      local command = whole(o, extra)
+      local command = whole(o, settings)
       if #command <= COLUMNS then return command end
    end
    local words = { "lmr run", job.job_file and text.shell(job.job_file) or "-m …", "…" }
-   add(words, table.unpack(extra))
+   add_settings(words, nil, settings)
    return table.concat(words, " ")
 end
 

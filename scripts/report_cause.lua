@@ -242,7 +242,7 @@ local function going_on(job, kind, say)
    say(can_resume and journal.command(job, "resume"), kind == "gone" and "goes on after what is committed"
       or "goes on after what is committed, once the cause is mended")
    if setting then
-      say(again.run(job, { "--set", setting[1] }), setting[2])
+      say(again.run(job, { setting[1] }), setting[2])
    elseif not can_resume then
       say(again.run(job), "all of it again, once the cause is mended")
    end
@@ -265,14 +265,19 @@ function M.next(job, kind, failure)
    end
    if job.state ~= "complete" and not job.is_running then
       if is_full(job, failure) then
-         say(again.run(job, { "--set", "limits.max_quarantined=1000" }), "lets more records be put aside")
+         say(again.run(job, { "limits.max_quarantined=1000" }), "lets more records be put aside")
       elseif (kind == "record" or kind == "records") and SURE[failure.outcome] then
-         say(again.run(job, { "--set", ("on_error.%s=quarantine"):format(failure.outcome) }),
+         say(again.run(job, { ("on_error.%s=quarantine"):format(failure.outcome) }),
             "puts such records aside and goes on")
       end
       going_on(job, kind, say)
    end
-   if journal.quarantined() > 0 then say(journal.command(job, "quarantine"), "what was put aside") end
+   if journal.quarantined() > 0 then
+      say(journal.command(job, "quarantine"), "what was put aside")
+      if job.state == "complete" then
+         say(journal.command(job, "resume", "--quarantined"), "tries that again, once the job or its input is mended")
+      end
+   end
    return list
 end
 

@@ -62,9 +62,12 @@ local function columns(line)
    return utf8.len(line) or #line
 end
 
+-- Paths and commands are never cut.
 local function fits(text)
    for _, line in ipairs(h.lines(text)) do
-      if not line:find("/", 1, true) then assert.is_true(columns(line) <= 80, line) end
+      if not line:find("/", 1, true) and not line:find("lmr run ", 1, true) then
+         assert.is_true(columns(line) <= 80, line)
+      end
    end
 end
 
@@ -245,7 +248,7 @@ describe("lmr why", function()
       has(text, "  at         in.txt, byte " .. place_ .. ", record 49\n")
       has(text, "bad.lua:3: in function <bad.lua:2>\n")
       has(text, "  verdict    fail")
-      has(text, "lmr run bad.lua … --set on_error.script_error=quarantine\n")
+      assert.matches("lmr run bad.lua .*%-%-set on_error.script_error=quarantine\n", text)
       local told = json(p, "why", "bad")
       assert.equal("record", told.cause)
       assert.equal("map_0", told.task)
@@ -283,7 +286,7 @@ describe("lmr why", function()
       assert.equal(tonumber(failed), #told.tasks)
       local text = out(p, "why")
       fits(text)
-      has(text, "lmr run wrong.lua ")
+      assert.is_true((text:find("lmr run wrong.lua ", 1, true) or text:find("lmr resume wrong-1", 1, true)) ~= nil)
       assert.is_nil(text:find("quarantine", 1, true))
    end)
 
