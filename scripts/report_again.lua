@@ -68,7 +68,8 @@ local function whole(o, settings)
    return table.concat(words, " ")
 end
 
---- "lmr run count.lua texts -o out --set …" with these settings (list of "KEY=VALUE"); short ("…") where little is known.
+--- "lmr run count.lua texts -o out --set …" with these settings (list of "KEY=VALUE"); short ("…") where little is
+-- known.
 function M.run(job, settings)
    settings = settings or {}
    local o = job.options
