@@ -206,7 +206,7 @@ end
 local function task_words(attempts, failures)
    local last = attempts[#attempts]
    local committed
-   for _, a in ipairs(attempts) do committed = committed or a.outcome == "committed" and a end
+   for _, a in ipairs(attempts) do committed = a.outcome == "committed" and a or committed end
    local words = ("%s, %s failed"):format(text.count(#attempts, "attempt"), text.count(#failures))
    if committed then return ("%s; %s is committed"):format(words, journal.attempt_name(committed)) end
    if not last then return "no attempt of it has ended" end
