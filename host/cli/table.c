@@ -92,6 +92,41 @@ static const struct option run_options[] = {
     { .name = NULL },
 };
 
+/* Where a command that reads looks for jobs. */
+#define STATE_DIR_OPTION                                                                           \
+    { .name = "state-dir", .kind = OPTION_TEXT, .value = "DIR", .field = FIELD(run.state_dir),     \
+      .example = "/var/tmp/lmr",                                                                   \
+      .help = "look for jobs in DIR (default: $LMR_STATE_DIR, else $XDG_STATE_HOME/lmr, else "     \
+              "~/.local/state/lmr)" }
+
+static const struct option report_options[] = {
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print one line of JSON" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
+    { .name = NULL },
+};
+
+static const struct option jobs_options[] = {
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print a line of JSON for each job" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
+    { .name = NULL },
+};
+
+static const struct option quarantine_options[] = {
+    { .name = "task", .kind = OPTION_TEXT, .value = "TASK", .field = FIELD(task),
+      .example = "map_3", .help = "only what TASK put aside" },
+    { .name = "full", .kind = OPTION_FLAG, .field = FIELD(full),
+      .help = "print whole entries: the bytes, the key, the traceback" },
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print a line of JSON for each entry" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
+    { .name = NULL },
+};
+
 static const struct option new_options[] = {
     { .name = "template", .letter = 't', .kind = OPTION_TEXT, .value = "TEMPLATE",
       .field = FIELD(template_name), .example = "text",
@@ -156,6 +191,45 @@ static const char run_text[] =
     "    zcat log.gz | lmr run -m 'emit(value:match(\"%S+\"))' -r count -\n"
     "    lmr run top.lua logs -- --top 20\n";
 
+static const char jobs_text[] =
+    "Lists the jobs of the state folder, the newest last: id, state, when it started, how long it "
+    "took, how many attempts failed, how many records were put aside, and where the result is.\n"
+    "\n"
+    "States: running, publishing, complete, failed, stopped; gone: it was running, and its driver "
+    "is no more.\n";
+
+static const char show_text[] =
+    "Tells of one job: what it is and where it stands, its tasks, what failed and what became of "
+    "it, the slowest tasks, the counters. JOB is an id (word_count-3), a job's name (the latest of "
+    "it), the beginning of one, or, left out, the latest of all. A job that runs is shown as it "
+    "stands.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr show\n"
+    "    lmr show word_count --json | jq .failures\n";
+
+static const char why_text[] =
+    "Tells why a job, or one of its tasks, ended as it did: first the probable cause, what is kept, "
+    "and what to type next; then the story of the task: each attempt that failed, where, the "
+    "rule of the profile that decided, and what it decided. Without TASK: the one that failed "
+    "the job, else the one with most failures.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr why\n"
+    "    lmr why word_count-3 map_7\n";
+
+static const char quarantine_text[] =
+    "Lists the records (in reduce: the groups) that a job put aside: the task, the place in the "
+    "input, the error. They are kept as lines of JSON in the job's folder, a file a task.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr quarantine\n"
+    "    lmr quarantine word_count-3 --task map_7 --full\n"
+    "    lmr quarantine --json | jq -r .bytes\n";
+
 static const char new_text[] =
     "Writes a working job with comments into FILE, to be changed into yours. A FILE that "
     "exists is never touched.\n"
@@ -214,6 +288,15 @@ static const struct command table[] = {
     { .name = "run", .usage = { "[OPTION…] JOB.lua [INPUT…] [-- ARG…]",
                                 "[OPTION…] -m CODE [-r CODE] [INPUT…]" },
       .summary = "run a job", .text = run_text, .options = run_options, .run = command_run },
+    { .name = "jobs", .usage = { "" }, .summary = "list the jobs there have been",
+      .text = jobs_text, .options = jobs_options, .run = command_jobs },
+    { .name = "show", .usage = { "[JOB]" }, .summary = "tell where a job stands, or how it ended",
+      .text = show_text, .options = report_options, .run = command_show },
+    { .name = "why", .usage = { "[JOB [TASK]]" }, .summary = "tell why a job or a task failed",
+      .text = why_text, .options = report_options, .run = command_why },
+    { .name = "quarantine", .usage = { "[JOB] [--task TASK] [--full]" },
+      .summary = "list the records that a job put aside", .text = quarantine_text,
+      .options = quarantine_options, .run = command_quarantine },
     { .name = "new", .usage = { "FILE [--template TEMPLATE]", "--list" },
       .summary = "write a job to start from", .text = new_text, .options = new_options,
       .run = command_new },

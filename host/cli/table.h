@@ -18,6 +18,8 @@ struct request {
         or after the first word of a command that passes all on */
     size_t rest_count;
     struct run_options run;
+    const char *task; /* of lmr quarantine, with `full` */
+    bool full;
     bool help, quiet, json, man, list;
     const char *completion, *template_name;
     const char *job_file, *error_type; /* of lmr profile */
@@ -70,6 +72,10 @@ enum { COMMANDS_MAX = 32 };
 const char *const *command_names(const char *out[COMMANDS_MAX]);
 
 /* The commands themselves, one file each. Each returns the exit code, having printed its errors. */
+int command_jobs(struct request *request);
+int command_show(struct request *request);
+int command_why(struct request *request);
+int command_quarantine(struct request *request);
 int command_run(struct request *request);
 int command_new(struct request *request);
 int command_lua(struct request *request);

@@ -17,7 +17,7 @@ local run_options = {
    "sort-buffer", "compress-runs", "seed", "profile", "set", "state-dir", "work-dir", "dry-run", "json", "quiet",
    "help",
 }
-local commands = { "run", "new", "lua", "profile", "help", "version" }
+local commands = { "run", "jobs", "show", "why", "quarantine", "profile", "new", "lua", "help", "version" }
 local topics = { "job", "input", "output", "reducers", "testing", "profiles", "policies", "exit-codes", "json", "files",
                  "environment" }
 
@@ -196,10 +196,13 @@ describe("the completion for bash", function()
    end)
 
    it("offers commands, topics and options", function()
-      assert.same({ "help", "lua", "new", "profile", "run", "version" }, offered("lmr", ""))
-      assert.same({ "run" }, offered("lmr", "r"))
+      local all = table.concat(offered("lmr", ""), " ")
+      for _, name in ipairs(commands) do
+         assert.matches(" " .. name .. " ", " " .. all .. " ", 1, true)
+      end
+      assert.same({ "why" }, offered("lmr", "wh"))
       assert.same({ "--seed", "--set", "--sort-buffer", "--split-size", "--state-dir" }, offered("lmr", "run", "--s"))
-      assert.same({ "job", "json" }, offered("lmr", "help", "j"))
+      assert.same({ "job", "jobs", "json" }, offered("lmr", "help", "j"))
    end)
 
    it("offers values", function()

@@ -297,7 +297,7 @@ describe("a command", function()
    end)
 
    it("of a later version is not known yet", function()
-      for _, name in ipairs { "resume", "jobs", "why", "repl", "demo" } do
+      for _, name in ipairs { "repl", "demo" } do
          assert.equal(2, lmr(name).code)
       end
    end)

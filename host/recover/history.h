@@ -1,0 +1,33 @@
+/* history.h: what a job's journal tells, for reports. Read-only: neither the driver that writes it
+ * nor anything that it has left behind is disturbed.
+ *
+ * A journal is read as of the moment it was opened: several queries see one state of a job that
+ * runs. Rows come as encoded values (data/codec.h), so that no report knows of SQLite. Failures:
+ * ST_USAGE when the file cannot be read or was written by another lmr with other tables, ST_CORRUPT
+ * when it is damaged, ST_MEMORY. */
+#ifndef LMR_RECOVER_HISTORY_H
+#define LMR_RECOVER_HISTORY_H
+
+#include "base/bytes.h"
+
+enum { HISTORY_SCHEMA = 2 }; /* of the tables in journal.c */
+
+struct history;
+
+/* Opens the journal file at `path`. history_close accepts NULL. */
+enum status history_open(const char *path, struct history **out, struct err *e);
+void history_close(struct history *h);
+
+/* Runs one SELECT. `params` is an encoded array of scalars for its `?`, or empty. Appends an
+ * encoded array to `rows`: a map column → value for each row; columns that are NULL are left out;
+ * texts and blobs are strings. */
+enum status history_query(struct history *h, const char *sql, struct slice params, struct buf *rows,
+                          struct err *e);
+
+enum history_writer { WRITER_GONE, WRITER_ALIVE, WRITER_UNKNOWN };
+/* Does process `pid` still write the journal at `path`? Alive: it has the file open, so that
+ * another process that got the same number is no driver. Unknown: there is such a process, but
+ * somebody else's. */
+enum history_writer history_writer(const char *path, long pid);
+
+#endif
