@@ -8,6 +8,7 @@
  *   result.c   what committed attempts brought
  *   finish.c   publishing, cleaning up, the summary
  *   report.c   snapshots and notes
+ *   remote.c   inputs behind http:// and https://
  *   dryrun.c   the plan shown */
 #ifndef LMR_SCHEDULE_DRIVER_H
 #define LMR_SCHEDULE_DRIVER_H
@@ -24,6 +25,7 @@
 
 enum work_kind {
     WORK_DESCRIBE,
+    WORK_REMOTE,
     WORK_SIDE,
     WORK_PREVIOUS,
     WORK_SAMPLE,
@@ -74,6 +76,7 @@ enum driver_at {
     AT_START,
     AT_DESCRIBE,
     AT_SPOOL,
+    AT_REMOTE,
     AT_PREPARE,
     AT_RUN,
     AT_STOP_TEST,
@@ -198,6 +201,15 @@ uint64_t plan_output_space(const struct driver *d);
 /* True when the result takes its space where runs would take theirs in `work_dir`. */
 bool plan_shares_disk(const struct driver *d, const char *work_dir);
 void plan_journal(struct driver *d); /* the round's plan into the journal */
+
+/* remote.c */
+/* Tasks that ask servers for what the plan needs to know of addresses among the inputs; 0: there
+ * are none. */
+uint32_t remote_tasks(const struct driver *d);
+/* Field `files` of the assignment of task `index`, appended. */
+enum status remote_put_files(const struct driver *d, uint32_t index, struct buf *out);
+/* What the tasks brought goes into d->files. */
+enum status remote_take(struct driver *d, struct err *e);
 
 /* dryrun.c */
 enum status dryrun_show(struct driver *d, struct err *e);
