@@ -160,6 +160,11 @@ void remote_close(struct remote *r)
 
 static enum status ended_early(const struct remote *r, struct err *e)
 {
+    if (r->call.file.size == INPUT_SIZE_UNKNOWN)
+        return remote_call_fail(&r->call, e,
+                                "the server ended after byte %" PRIu64
+                                ", in the middle of its answer",
+                                r->position);
     return remote_call_fail(&r->call, e,
                             "the server ended after byte %" PRIu64 " of %" PRIu64
                             ", short of what it promised",

@@ -157,11 +157,10 @@ static enum status unescape(struct remote_call *c, const char *text, size_t n, c
 /* "user:password", percent-encoded. */
 static enum status read_secret(struct remote_call *c, const char *secret)
 {
-    const char *colon = strchr(secret, ':');
-    size_t n = colon ? (size_t)(colon - secret) : strlen(secret);
+    size_t n = strcspn(secret, ":");
+    const char *password = secret + n + (secret[n] == ':');
     enum status status = unescape(c, secret, n, &c->user);
-    return status == ST_OK && colon ? unescape(c, colon + 1, strlen(colon + 1), &c->password)
-                                    : status;
+    return status == ST_OK ? unescape(c, password, strlen(password), &c->password) : status;
 }
 
 /* Options of every request. HTTP/1.1 is all that a stream needs, and bounds what curl holds. */
@@ -175,18 +174,18 @@ static void set_options(struct remote_call *c)
     (void)curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     (void)curl->easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
     (void)curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    (void)curl->easy_setopt(easy, CURLOPT_NETRC,
-                           (long)(c->password ? CURL_NETRC_IGNORED : CURL_NETRC_OPTIONAL));
+    (void)curl->easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
     (void)curl->easy_setopt(easy, CURLOPT_USERAGENT, "lmr/" LMR_VERSION);
     (void)curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, c->text);
     (void)curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl->easy_setopt(easy, CURLOPT_HEADERDATA, c);
     (void)curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl->easy_setopt(easy, CURLOPT_WRITEDATA, c);
-    if (c->user)
-        (void)curl->easy_setopt(easy, CURLOPT_USERNAME, c->user);
-    if (c->password)
-        (void)curl->easy_setopt(easy, CURLOPT_PASSWORD, c->password);
+    if (!c->user)
+        return;
+    (void)curl->easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    (void)curl->easy_setopt(easy, CURLOPT_USERNAME, c->user);
+    (void)curl->easy_setopt(easy, CURLOPT_PASSWORD, c->password);
 }
 
 static enum status set_url(struct remote_call *c)

@@ -23,7 +23,7 @@ struct remote_call {
     struct curl_api curl;
     CURLM *multi;
     CURL *easy;
-    char *user, *password; /* curl's; NULL: none */
+    char *user, *password; /* curl's; NULL: the address shows all there is */
     struct remote_answer answer;
     bool running, paused, added;
     bool header_only; /* the body is not wanted */

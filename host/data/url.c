@@ -54,42 +54,41 @@ static enum status check(const char *url, struct err *e)
     return ST_OK;
 }
 
-/* "user:***@", or "user@" when there is no password. */
-static enum status put_user(const char *secret, size_t n, struct buf *out)
+/* Bytes of "user:" between scheme and host; 0: there is no password. */
+static size_t user_length(const char *url)
 {
-    const char *colon = memchr(secret, ':', n);
-    enum status status = buf_append(out, secret, colon ? (size_t)(colon - secret) : n);
-    return status == ST_OK ? buf_append_str(out, colon ? ":***@" : "@") : status;
+    size_t start = scheme_length(url);
+    const char *colon = memchr(url + start, ':', host_start(url) - start);
+    return colon ? (size_t)(colon - url) + 1 - start : 0;
 }
 
 enum status url_split(const char *url, struct arena *a, const char **shown, const char **secret,
                       struct err *e)
 {
-    size_t start = scheme_length(url), host = host_start(url);
+    size_t start = scheme_length(url), host = host_start(url), user = user_length(url);
     struct buf text = BUF_EMPTY;
     *shown = *secret = NULL;
     enum status status = check(url, e);
     if (status != ST_OK)
         return status;
-    status = buf_append(&text, url, start);
-    if (status == ST_OK && host > start)
-        status = put_user(url + start, host - start - 1, &text);
+    status = buf_append(&text, url, start + user);
     if (status == ST_OK)
-        status = buf_append_str(&text, url + host);
+        status = user ? buf_printf(&text, "***@%s", url + host)
+                      : buf_append_str(&text, url + start);
     if (status == ST_OK)
         *shown = arena_strndup(a, (const char *)text.p, text.n);
-    if (host > start)
+    if (user)
         *secret = arena_strndup(a, url + start, host - start - 1);
     buf_free(&text);
-    return *shown && (*secret || host == start) ? ST_OK
-                                                : err_memory(e, "an address", strlen(url));
+    return *shown && (*secret || !user) ? ST_OK : err_memory(e, "an address", strlen(url));
 }
 
 enum status url_bare(const char *shown, struct buf *out)
 {
     out->n = 0;
-    if (buf_append(out, shown, scheme_length(shown)) != ST_OK ||
-        buf_append_str(out, shown + host_start(shown)) != ST_OK)
+    size_t start = scheme_length(shown);
+    if (buf_append(out, shown, start) != ST_OK ||
+        buf_append_str(out, shown + (user_length(shown) ? host_start(shown) : start)) != ST_OK)
         return ST_MEMORY;
     return buf_terminate(out);
 }

@@ -15,12 +15,13 @@ bool url_is(const char *name);
 bool url_is_foreign(const char *name);
 /* Bytes of a name up to a query or fragment, if it is an address; else all of it. */
 size_t url_name_length(const char *name);
-/* Both in the arena: the shown form, and the secret "user:password" or "user" as it was written
- * (percent-encoded), NULL without one. ST_USAGE when it is no address: without a host, or with a
- * blank or a control character. */
+/* Both in the arena: the shown form, and the secret "user:password" as it was written
+ * (percent-encoded), NULL without a password. ST_USAGE when it is no address: without a host, or with
+ * a blank or a control character. */
 enum status url_split(const char *url, struct arena *a, const char **shown, const char **secret,
                       struct err *e);
-/* The shown form without its user and ***: what a request names. `out` is replaced and terminated. */
+/* What a request names: the shown form, without "user:***@"; a user alone stays. `out` is replaced
+ * and terminated. */
 enum status url_bare(const char *shown, struct buf *out);
 
 #endif

@@ -26,8 +26,8 @@ describe("a command line", function()
    end)
 
    it("with an address that is not read is told how to read it", function()
-      refused(2, "an input begins with ftp://, and inputs are files or addresses that begin with http:// or https://; " ..
-         "pipe it in: COMMAND ADDRESS | lmr run … -", "-m", "emit(value)", "ftp://user:secret@host/a.txt")
+      refused(2, "an input begins with ftp://, and inputs are files or addresses that begin with http:// or " ..
+         "https://; pipe it in: COMMAND ADDRESS | lmr run … -", "-m", "emit(value)", "ftp://user:secret@host/a.txt")
    end)
 end)
 

@@ -2,22 +2,24 @@
  *
  *   http_server DIR LOG
  *
- * Prints its port, serves the files of DIR until its standard input ends, and appends a line to LOG
- * for each request: method, target, Range, status, nanoseconds (monotonic), Authorization, bytes
- * sent. The target is /WORD/…/FILE; each word says how this file is served:
+ * Prints its port, serves the files of DIR until it is killed (or nobody has come for ten minutes), and
+ * appends a line to LOG for each request that it has answered: method, target, Range, status, nanoseconds (monotonic), Authorization, bytes
+ * sent. The target is /WORD/…/FILE; each word says how this file is served (in T, _ stands for a blank
+ * and ~ for a slash):
  *
  *   norange          ranges are ignored, and not promised     silent   promised by nobody, but served
  *   ignore           ranges are promised, and ignored         wrong    another range than was asked for
  *   nohead           HEAD is refused with 405                 nosize   no Content-Length, chunked
- *   status=N         an answer of status N                    retry=T  with Retry-After: T (_ is a blank)
+ *   status=N         an answer of status N                    retry=T  with Retry-After: T
  *   reset            half of the body, then a reset           stall    half of the body, then nothing
  *   silence          no answer at all                         hangup   closes without an answer
  *   short            half of the body, then an end            cut      the same of a chunked one
- *   etag=T           with ETag: "T"                           date=T   with Last-Modified: T (_ is a blank)
+ *   etag=T           with ETag: T                             date=T   with Last-Modified: T
+ *   newtag=T         the ETag that GET gives instead          newdate=T  likewise
  *   coding=T         with Content-Encoding: T                 grown    as if FILE had a byte more
  *   slow=MS          a pause of so many ms before each 16 KiB
  *   auth=BASE64      401 unless Authorization: Basic BASE64   moved=N  N redirects first
- *   elsewhere=URL    a redirect to URL (with : for //)        nonsense what is not HTTP
+ *   elsewhere=URL    a redirect to URL                        nonsense what is not HTTP
  *
  * What fails, fails for GET and not for HEAD, unless
  *   all              is a word: for both                      heads    for HEAD only
@@ -39,7 +41,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16 * 1024, TEXT_MAX = 1024, TARGETS_MAX = 1024, CHUNK = 16 * 1024 };
+enum { HEAD_MAX = 16 * 1024, TEXT_MAX = 1024, TARGETS_MAX = 1024, CHUNK = 16 * 1024, IDLE_MS = 600 * 1000 };
 
 struct server {
     const char *dir;
@@ -67,6 +69,7 @@ struct manner {
     bool norange, silent, ignore, wrong, nohead, nosize, reset, stall, silence, hangup, short_, cut;
     bool grown, nonsense, all, heads;
     long status, moved, slow, first, after;
+    char newtag[TEXT_MAX], newdate[TEXT_MAX];
     char retry[TEXT_MAX], etag[TEXT_MAX], date[TEXT_MAX], coding[TEXT_MAX], auth[TEXT_MAX];
     char elsewhere[TEXT_MAX], file[TEXT_MAX];
 };
@@ -96,8 +99,7 @@ static void put_text(char *out, const char *value)
 {
     (void)snprintf(out, TEXT_MAX, "%s", value);
     for (char *p = out; *p; p++)
-        if (*p == '_')
-            *p = ' ';
+        *p = (char)(*p == '_' ? ' ' : *p == '~' ? '/' : *p);
 }
 
 static void read_setting(struct manner *m, const char *name, const char *value)
@@ -113,8 +115,9 @@ static void read_setting(struct manner *m, const char *name, const char *value)
     const struct {
         const char *name;
         char *text;
-    } texts[] = { { "retry", m->retry },   { "etag", m->etag }, { "date", m->date },
-                  { "coding", m->coding }, { "auth", m->auth }, { "elsewhere", m->elsewhere } };
+    } texts[] = { { "retry", m->retry },        { "etag", m->etag },     { "date", m->date },
+                  { "coding", m->coding },      { "auth", m->auth },     { "newtag", m->newtag },
+                  { "elsewhere", m->elsewhere }, { "newdate", m->newdate } };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(name, numbers[i].name) == 0)
             *numbers[i].number = strtol(value, NULL, 10);
@@ -169,8 +172,6 @@ static void settle(struct server *s, const struct request *r, struct manner *m)
     m->nonsense = false;
     m->status = 0;
     m->retry[0] = '\0';
-    if (m->after > 0 && !now)
-        m->etag[0] = '\0';
 }
 
 /* --- reading requests --- */
@@ -272,10 +273,12 @@ static void put_headers(const struct request *r, const struct manner *m, const s
         (void)buf_printf(out, "Content-Range: bytes */%" PRIu64 "\r\n", a->size);
     if (!m->norange && !m->silent)
         (void)buf_append_str(out, "Accept-Ranges: bytes\r\n");
-    if (m->etag[0])
-        (void)buf_printf(out, "ETag: \"%s\"\r\n", m->etag);
-    if (m->date[0])
-        (void)buf_printf(out, "Last-Modified: %s\r\n", m->date);
+    const char *tag = m->newtag[0] && !r->is_head ? m->newtag : m->etag;
+    const char *date = m->newdate[0] && !r->is_head ? m->newdate : m->date;
+    if (*tag)
+        (void)buf_printf(out, "ETag: %s\r\n", tag);
+    if (*date)
+        (void)buf_printf(out, "Last-Modified: %s\r\n", date);
     if (m->coding[0])
         (void)buf_printf(out, "Content-Encoding: %s\r\n", m->coding);
     if (m->retry[0])
@@ -367,8 +370,7 @@ static void redirect(const struct request *r, const struct manner *m, char out[T
 {
     const char *word = strstr(r->target, "moved=");
     if (m->elsewhere[0])
-        (void)snprintf(out, TEXT_MAX, "%.*s//%.900s", (int)strcspn(m->elsewhere, ":") + 1,
-                       m->elsewhere, m->elsewhere + strcspn(m->elsewhere, ":") + 1);
+        (void)snprintf(out, TEXT_MAX, "%s", m->elsewhere);
     else
         (void)snprintf(out, TEXT_MAX, "%.*smoved=%ld%.500s", (int)(word - r->target), r->target,
                        m->moved - 1, word + strcspn(word, "/"));
@@ -471,7 +473,6 @@ static void take(struct server *s, int listener)
 int main(int argc, char **argv)
 {
     unsigned port = 0;
-    char byte;
     if (argc != 3)
         return 2;
     (void)signal(SIGPIPE, SIG_IGN);
@@ -484,17 +485,9 @@ int main(int argc, char **argv)
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)printf("%u\n", port);
     (void)fflush(stdout);
-    for (;;) {
-        struct pollfd fds[2] = { { .fd = listener, .events = POLLIN },
-                                 { .fd = STDIN_FILENO, .events = POLLIN } };
-        if (poll(fds, 2, -1) < 0)
-            continue;
-        if (fds[0].revents)
-            take(s, listener);
-        if (fds[1].revents && read(STDIN_FILENO, &byte, 1) <= 0)
-            break;
-    }
+    struct pollfd waiting = { .fd = listener, .events = POLLIN };
+    while (poll(&waiting, 1, IDLE_MS) > 0)
+        take(s, listener);
     /* Threads may still be at work: what they use stays until the process ends. */
-    (void)fflush(stdout);
     _exit(0);
 }

@@ -293,14 +293,14 @@ static int run_cuts(int argc, char **argv, struct arena *a, struct err *e)
     if (status == ST_OK)
         status = find_files(argv + 1, 1, a, &files, e);
     uint64_t size = status == ST_OK ? files.files[0].size : 0;
-    struct split_part whole = { argv[1], 0, size, size, 0 };
+    struct split_part whole = whole_file(argv[1], size);
     if (status == ST_OK)
         status = read_part(&whole, &spec, &want, e);
     drop_numbers(&want);
     int bad = 0;
     for (uint64_t cut = 0; status == ST_OK && !bad && cut <= size; cut++) {
-        struct split_part first = { argv[1], 0, cut, size, 0 },
-                          second = { argv[1], cut, size, size, 0 };
+        struct split_part first = { .path = argv[1], .to = cut, .size = size },
+                          second = { .path = argv[1], .from = cut, .to = size, .size = size };
         got.n = 0;
         status = read_part(&first, &spec, &got, e);
         if (status == ST_OK)
