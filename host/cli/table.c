@@ -122,7 +122,7 @@ static const char run_text[] =
     "file, and all words are inputs.\n"
     "\n"
     "An INPUT is a file, a directory (read recursively; hidden names and those with _ in front "
-    "are skipped), a glob in quotes, @LIST (a file with one name a line) or - for standard "
+    "are skipped), a glob in quotes, @LIST (a file with one name a line), an address (http://, https://) or - for standard "
     "input. "
     "Inputs given here replace the job's input_files. Files that end in .gz, .zst, .lz4, .bz2 "
     "or .xz are decompressed.\n"

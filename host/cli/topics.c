@@ -5,7 +5,8 @@
 static const char input_text[] =
     "Inputs are named on the command line, or by input_files in the job: files, directories "
     "(read recursively; names that start with . or _ are skipped), globs in quotes, "
-    "@LIST (a file with one name a line, # for comments) and - for standard input. With no "
+    "@LIST (a file with one name a line, # for comments), addresses that begin with http:// or "
+    "https://, and - for standard input. With no "
     "names at all a pipe on standard input is read. "
     "Files that end in .gz, .zst, .lz4, .bz2 or .xz are decompressed, several members in a "
     "file included. Relative names are relative to the working directory.\n"

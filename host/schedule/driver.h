@@ -206,6 +206,9 @@ void plan_journal(struct driver *d); /* the round's plan into the journal */
 /* Tasks that ask servers for what the plan needs to know of addresses among the inputs; 0: there
  * are none. */
 uint32_t remote_tasks(const struct driver *d);
+/* The journal tells what the job was started with, and what attempts that failed were given. When there
+ * are passwords in it, the job's folder is its owner's alone. Before the first row is written. */
+enum status remote_keep_secrets(const struct driver *d, struct err *e);
 /* Field `files` of the assignment of task `index`, appended. */
 enum status remote_put_files(const struct driver *d, uint32_t index, struct buf *out);
 /* What the tasks brought goes into d->files. */

@@ -217,6 +217,9 @@ static void hash_plan(struct driver *d)
     for (size_t i = 0; i < d->files.count; i++) {
         (void)XXH3_64bits_update(state, d->files.files[i].path, strlen(d->files.files[i].path) + 1);
         (void)XXH3_64bits_update(state, &d->files.files[i].size, sizeof d->files.files[i].size);
+        if (d->files.files[i].validator)
+            (void)XXH3_64bits_update(state, d->files.files[i].validator,
+                                     strlen(d->files.files[i].validator));
     }
     d->plan_hash = XXH3_64bits_digest(state);
     XXH3_freeState(state);

@@ -2,6 +2,9 @@
  * task asks for some of the addresses, in the order of the inputs. */
 #include "schedule/driver.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 enum { TASK_ADDRESSES = 64 };
 
 static bool is_asked(const struct driver *d, size_t file)
@@ -15,6 +18,18 @@ uint32_t remote_tasks(const struct driver *d)
     for (size_t i = 0; i < d->files.count; i++)
         count += is_asked(d, i);
     return (uint32_t)((count + TASK_ADDRESSES - 1) / TASK_ADDRESSES);
+}
+
+enum status remote_keep_secrets(const struct driver *d, struct err *e)
+{
+    for (size_t i = 0; i < d->files.count; i++) {
+        if (!d->files.files[i].secret)
+            continue;
+        return chmod(d->place.job_dir, S_IRWXU) == 0
+                 ? ST_OK
+                 : err_sys(e, errno, "keep others out of", d->place.job_dir);
+    }
+    return ST_OK;
 }
 
 /* The next file at or behind `at` that a server has; d->files.count when there is none. */

@@ -452,7 +452,7 @@ static void described(struct driver *d)
         return;
     d->core.limits = d->job.limits;
     bool dry = d->options->dry_run;
-    if (!dry && !holds(d, make_place(d, &e), &e))
+    if (!dry && (!holds(d, make_place(d, &e), &e) || !holds(d, remote_keep_secrets(d, &e), &e)))
         return;
     if (!dry && d->has_stdin)
         spool(d);

@@ -201,9 +201,24 @@ static bool parse_request(char *head, struct request *r)
     return true;
 }
 
-/* Clients of ours send nothing behind a request before its answer. */
+static bool send_all(int fd, const void *p, size_t n)
+{
+    const char *at = p;
+    while (n > 0) {
+        ssize_t sent = send(fd, at, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        at += sent;
+        n -= (size_t)sent;
+    }
+    return true;
+}
+
+/* Clients of ours send nothing behind a request before its answer; one that begins with TLS is told at
+ * once that this is not spoken here. */
 static bool read_request(int fd, struct request *r)
 {
+    static const char bad[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     char head[HEAD_MAX];
     size_t n = 0;
     for (;;) {
@@ -212,6 +227,8 @@ static bool read_request(int fd, struct request *r)
             return false;
         n += (size_t)got;
         head[n] = '\0';
+        if (head[0] < 'A' || head[0] > 'Z')
+            return send_all(fd, bad, sizeof bad - 1) && false;
         if (strstr(head, "\r\n\r\n"))
             return parse_request(head, r);
         if (n == sizeof head - 1)
@@ -227,19 +244,6 @@ struct answer {
     uint64_t sent;
     bool keep; /* the connection stays */
 };
-
-static bool send_all(int fd, const void *p, size_t n)
-{
-    const char *at = p;
-    while (n > 0) {
-        ssize_t sent = send(fd, at, n, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        at += sent;
-        n -= (size_t)sent;
-    }
-    return true;
-}
 
 static void choose_range(const struct request *r, const struct manner *m, struct answer *a)
 {
