@@ -19,7 +19,7 @@
 
 /* curl_easy_init is `easy_init`, and so on. */
 struct curl_api {
-#define X(name) __typeof__(&curl_##name) name;
+#define X(name) __typeof__(&curl_##name)(name);
     CURL_API(X)
 #undef X
 };

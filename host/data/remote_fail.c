@@ -17,11 +17,11 @@
     X(CURLE_PARTIAL_FILE, "the connection ended early")                                            \
     X(CURLE_OPERATION_TIMEDOUT, "the server or the network is too slow")                           \
     X(CURLE_SSL_CONNECT_ERROR, "its TLS does not work; is it http://?")                            \
-    X(CURLE_PEER_FAILED_VERIFICATION, "its certificate is not trusted here; see update-ca-certificates") \
+    X(CURLE_PEER_FAILED_VERIFICATION, "its certificate is not trusted here (ca-certificates)")     \
     X(CURLE_TOO_MANY_REDIRECTS, "give the address it leads to")                                    \
     X(CURLE_GOT_NOTHING, "it closed the connection without an answer")                             \
     X(CURLE_SEND_ERROR, "the server or the network broke the connection")                          \
-    X(CURLE_RECV_ERROR, "the server or the network broke the connection")                                               \
+    X(CURLE_RECV_ERROR, "the server or the network broke the connection")                          \
     X(CURLE_BAD_CONTENT_ENCODING, "what it sends is not well-formed")                              \
     X(CURLE_CHUNK_FAILED, "what it sends is not well-formed")
 

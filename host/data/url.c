@@ -19,8 +19,9 @@ bool url_is(const char *name)
 
 bool url_is_foreign(const char *name)
 {
-    static const char of_a_scheme[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-";
-    size_t n = strspn(name, of_a_scheme);
+    static const char of_schemes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789+.-";
+    size_t n = strspn(name, of_schemes);
     return n > 0 && strncmp(name + n, "://", 3) == 0 && !url_is(name);
 }
 

@@ -2,10 +2,12 @@
  *
  *   http_server DIR LOG
  *
- * Prints its port, serves the files of DIR until it is killed (or nobody has come for ten minutes), and
- * appends a line to LOG for each request that it has answered: method, target, Range, status, nanoseconds (monotonic), Authorization, bytes
- * sent. The target is /WORD/…/FILE; each word says how this file is served (in T, _ stands for a blank
- * and ~ for a slash):
+ * Prints its port, serves the files of DIR until it is killed (or nobody has come for ten minutes),
+ * and appends a line to LOG for each request that it has answered: method, target, Range, status,
+ * nanoseconds (monotonic), Authorization, bytes sent.
+ *
+ * The target is /WORD/…/FILE; each word says how this file is served (in T, _ stands for a blank and
+ * ~ for a slash):
  *
  *   norange          ranges are ignored, and not promised     silent   promised by nobody, but served
  *   ignore           ranges are promised, and ignored         wrong    another range than was asked for
@@ -41,7 +43,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16 * 1024, TEXT_MAX = 1024, TARGETS_MAX = 1024, CHUNK = 16 * 1024, IDLE_MS = 600 * 1000 };
+enum {
+    HEAD_MAX = 16 * 1024,
+    TEXT_MAX = 1024,
+    TARGETS_MAX = 1024,
+    CHUNK = 16 * 1024,
+    IDLE_MS = 600 * 1000
+};
 
 struct server {
     const char *dir;
