@@ -211,8 +211,8 @@ uint32_t remote_tasks(const struct driver *d);
 enum status remote_keep_secrets(const struct driver *d, struct err *e);
 /* Field `files` of the assignment of task `index`, appended. */
 enum status remote_put_files(const struct driver *d, uint32_t index, struct buf *out);
-/* What the tasks brought goes into d->files. */
-enum status remote_take(struct driver *d, struct err *e);
+/* What task `index` brought goes into d->files. ST_CORRUPT when it is about other addresses. */
+enum status remote_take(struct driver *d, uint32_t index, struct slice result, struct err *e);
 
 /* dryrun.c */
 enum status dryrun_show(struct driver *d, struct err *e);

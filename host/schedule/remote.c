@@ -83,22 +83,22 @@ static enum status take_file(struct driver *d, struct slice told, struct input_f
     return f->validator ? ST_OK : err_memory(e, "the plan", validator.n);
 }
 
-enum status remote_take(struct driver *d, struct err *e)
+enum status remote_take(struct driver *d, uint32_t index, struct slice result, struct err *e)
 {
-    size_t at = next_address(d, 0);
-    for (uint32_t i = 0; i < d->work_count; i++) {
-        struct slice list = slice_of(NULL, 0), told;
-        struct val_cursor c;
-        (void)val_get(buf_slice(&d->work[i].result), "files", &list);
-        uint64_t n = val_array(list, &c);
-        for (; n > 0 && at < d->files.count && val_skip(&c, &told) == ST_OK; n--) {
-            enum status st = take_file(d, told, &d->files.files[at], e);
-            if (st != ST_OK)
-                return st;
-            at = next_address(d, at + 1);
-        }
+    struct slice list = slice_of(NULL, 0), told, url;
+    struct val_cursor c;
+    size_t at = first_of_task(d, index);
+    (void)val_get(result, "files", &list);
+    uint64_t n = val_array(list, &c);
+    for (uint64_t i = 0; i < TASK_ADDRESSES && at < d->files.count; i++) {
+        struct input_file *f = &d->files.files[at];
+        if (i >= n || val_skip(&c, &told) != ST_OK || !val_get_string(told, "url", &url) ||
+            !slice_equal(url, slice_str(f->path)))
+            return err_set(e, ST_CORRUPT, "%.900s: its server was not asked for it", f->path);
+        enum status st = take_file(d, told, f, e);
+        if (st != ST_OK)
+            return st;
+        at = next_address(d, at + 1);
     }
-    return at == d->files.count ? ST_OK
-                                : err_set(e, ST_CORRUPT, "a server was not asked for %s",
-                                          d->files.files[at].path);
+    return ST_OK;
 }

@@ -423,7 +423,10 @@ static void ask_servers(struct driver *d)
 static void servers_asked(struct driver *d)
 {
     struct err e;
-    if (holds(d, remote_take(d, &e), &e))
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
+        st = remote_take(d, i, buf_slice(&d->work[i].result), &e);
+    if (holds(d, st, &e))
         inputs_known(d);
 }
 
