@@ -229,7 +229,7 @@ describe("a failing server", function()
    local function failure(target, option)
       local result = lmr("--set", "retry.max_retries=0", option or "--seed=0", counting(target))
       local rows = journal(result, "select * from attempt where outcome <> 'committed' and outcome <> 'ended'")
-      assert.are.equal(1, result.code, result.err)
+      assert.is_true(result.code == 1 or result.code == 75, result.err) -- a profile may stop the job, to be resumed
       assert.are.equal("", result.out)
       return rows[#rows], result
    end
@@ -435,7 +435,7 @@ describe("a user and password", function()
    it("are shown nowhere when they do not do", function()
       local result = lmr("--set", "retry.max_retries=1", "--set", "retry.base_delay_seconds=0",
          counting(address("nobody:" .. secret, allowed)))
-      assert.are.equal(1, result.code)
+      assert.is_true(result.code == 1 or result.code == 75, result.err)
       unseen(lmr(counting((address("user:" .. secret, allowed):gsub("^http", "ftp")))), dir)
       unseen(result, result.state)
       unseen(lmr("--dry-run", counting(address("user:" .. secret, allowed))), dir .. "/n.txt")
