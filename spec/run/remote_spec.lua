@@ -158,8 +158,8 @@ return mr.job { input = %s, output = "jsonl", reducers = 0, map = function(key, 
    end)
 
    it("may come slowly, as long as it comes", function()
-      assert.are.equal("2\t1\n", output("--set", "limits.progress_timeout_seconds=1", "-m", "emit(2, 1)", "-r", "count",
-         "--input", "whole", server.url("slow=60/n.txt")))
+      assert.are.equal("2\t1\n", output("--set", "limits.progress_timeout_seconds=4", "-m", "emit(2, 1)", "-r", "count",
+         "--input", "whole", server.url("slow=100/n.txt")))
    end)
 
    it("stands among files, in lists and in jobs, in the order given", function()
@@ -246,7 +246,7 @@ describe("a failing server", function()
       return row
    end
 
-   local quick = "--set=limits.progress_timeout_seconds=0.6"
+   local quick = "--set=limits.progress_timeout_seconds=2"
 
    it("that answers with a status", function()
       fails("status=401", "the server answers 401: it wants to know who asks; give user and password in the address " ..
@@ -277,9 +277,9 @@ describe("a failing server", function()
    end)
 
    it("that stalls, in the middle or before the first byte", function()
-      fails("stall", "the server sent nothing for 0.30 s", "status\t200\n", quick)
-      fails("silence", "the server sent nothing for 0.30 s", "", quick)
-      fails("all/silence", "the server sent nothing for 0.30 s", "", quick)
+      fails("stall", "the server sent nothing for 1.00 s", "status\t200\n", quick)
+      fails("silence", "the server sent nothing for 1.00 s", "", quick)
+      fails("all/silence", "the server sent nothing for 1.00 s", "", quick)
    end)
 
    it("that ends short of what it promised", function()
@@ -316,7 +316,7 @@ describe("a failing server", function()
       local row = failure(server.url("stall/n.txt"), "--set=limits.task_timeout_seconds=0.5")
       assert.are.equal("timeout", row.outcome)
       assert.is_truthy(row.message:find("limits.task_timeout_seconds", 1, true), row.message)
-      assert.is_true((row.ended - row.started) / 1e9 < 1.4, "the wait was not interrupted")
+      assert.are.equal(cjson.null, row.signal, "the wait was not interrupted, its worker was killed")
    end)
 
    it("does not keep a job that is to end", function()
@@ -351,7 +351,7 @@ describe("a server that fails at first", function()
       recovers("first=2/reset", 2)
       recovers("first=2/short", 2)
       recovers("first=1/hangup", 1)
-      recovers("first=1/stall", 1, "--set=limits.progress_timeout_seconds=0.6")
+      recovers("first=1/stall", 1, "--set=limits.progress_timeout_seconds=2")
    end)
 
    it("is asked for the rest alone when only our own slowness was to blame", function()
@@ -359,12 +359,12 @@ describe("a server that fails at first", function()
 local mr = require "mr"
 local slept = false
 return mr.job { input_files = { %q }, map = function(_, value, emit)
-   if not slept then mr.sleep(0.3) end
+   if not slept then mr.sleep(0.7) end
    slept = true
    emit(#value, 1)
 end, reduce = mr.count }
 ]]):format(server.url("first=1/reset/n.txt")))
-      assert.are.equal(output(counting("n.txt")), output("--set", "limits.progress_timeout_seconds=1", "slow.lua"))
+      assert.are.equal(output(counting("n.txt")), output("--set", "limits.progress_timeout_seconds=3", "slow.lua"))
       local requests = server.requests()
       assert.are.equal(2, count(requests, "GET"))
       assert.is_truthy(requests[3].range:find("^bytes=%d+%-%d+$"), requests[3].range)
