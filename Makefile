@@ -4,7 +4,7 @@ VARIANT ?= release
 PREFIX  ?= /usr/local
 B       := build/$(VARIANT)
 
-PACKAGES  := lua5.4 sqlite3 liblz4 libzstd zlib liblzma libxxhash libuv jansson
+PACKAGES  := lua5.4 sqlite3 liblz4 libzstd zlib liblzma libxxhash libuv jansson libcurl
 WARNINGS  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -26,7 +26,8 @@ CPPFLAGS += -D_GNU_SOURCE -DLMR_VERSION='"$(VERSION)"' -Ihost
 # Headers of libraries are not ours to warn about.
 LIBRARY_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 comma := ,
-SHARED := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+# libcurl is loaded when it is needed (host/data/curl_api.h).
+SHARED := $(filter-out -lcurl,$(shell pkg-config --libs $(PACKAGES) 2>/dev/null))
 # Lua is linked in whole (LUA_ARCHIVE= makes it a shared library again): its calls are then direct, which a
 # word count in Lua sees as 7 % of its time, and modules in C find it in the program.
 LUA_ARCHIVE ?= $(wildcard $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)/liblua5.4.a)

@@ -44,7 +44,8 @@ static void add_inputs(struct text *t, const struct job_plan_view *plan)
     for (size_t i = 0; i < shown; i++) {
         (void)snprintf(path, sizeof path, "%s", plan->inputs[i].path);
         columns_disarm(path);
-        text_printf(t, "  %9s  %s", size_format(plan->inputs[i].size, size), path);
+        bool known = plan->inputs[i].size != UINT64_MAX;
+        text_printf(t, "  %9s  %s", known ? size_format(plan->inputs[i].size, size) : "?", path);
         if (plan->inputs[i].splits > 1)
             text_printf(t, "  (%s splits)", count_format(plan->inputs[i].splits, number));
         text_add(t, "\n");
@@ -104,7 +105,10 @@ static void json_inputs(struct text *t, const struct job_plan_view *plan)
     for (size_t i = 0; i < plan->input_count; i++) {
         json_open(t, NULL, '{');
         json_string(t, "path", plan->inputs[i].path);
-        json_count(t, "size", plan->inputs[i].size);
+        if (plan->inputs[i].size == UINT64_MAX)
+            json_string(t, "size", NULL);
+        else
+            json_count(t, "size", plan->inputs[i].size);
         json_count(t, "splits", plan->inputs[i].splits);
         json_close(t, '}');
     }

@@ -5,8 +5,8 @@
 static const char input_text[] =
     "Inputs are named on the command line, or by input_files in the job: files, directories "
     "(read recursively; names that start with . or _ are skipped), globs in quotes, "
-    "@LIST (a file with one name a line, # for comments) and - for standard input. With no "
-    "names at all a pipe on standard input is read. "
+    "@LIST (a file with one name a line, # for comments), addresses that begin with http:// or "
+    "https://, and - for standard input. With no names at all a pipe on standard input is read. "
     "Files that end in .gz, .zst, .lz4, .bz2 or .xz are decompressed, several members in a "
     "file included. Relative names are relative to the working directory.\n"
     "\n"
@@ -36,7 +36,13 @@ static const char input_text[] =
     "\n"
     "A record longer than max_record (64M) is a bad record. Big files are cut into splits of "
     "--split-size, small ones are put together; compressed files, whole files and "
-    "multi-line CSV are not cut.\n";
+    "multi-line CSV are not cut.\n"
+    "\n"
+    "An address is asked for its size first, and cut like a file where its server gives ranges. "
+    "User and password stand in it (https://user:password@host/…; shown as ***) or in ~/.netrc. "
+    "A server that refuses, breaks off, answers 400 or more, or sends nothing for 30 s (or half "
+    "of limits.progress_timeout_seconds) is a network_failure; its details are status, curl and "
+    "url. A file that is not the planned one any more is data_corruption.\n";
 
 static const char output_text[] =
     "With -o DIR the result is in DIR: part-00000, part-00001, …, one a reducer, each in key "

@@ -36,6 +36,8 @@ enum status expand_path(struct expand *x, const char *path);
 enum status expand_match(struct expand *x, const char *path);
 /* Sorts the files found since `before` (a value of files.n) by path. */
 void expand_sort(struct expand *x, size_t before);
+/* Adds an address (data/url.h), its size not known yet. */
+enum status expand_address(struct expand *x, const char *url);
 /* True when some component has *, ? or [. */
 bool glob_is_pattern(const char *name);
 /* Adds what a pattern matches, sorted by path. */

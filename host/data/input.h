@@ -11,7 +11,7 @@
 
 enum input_format { IN_TEXT, IN_JSONL, IN_CSV, IN_TSV, IN_WHOLE, IN_FIXED, IN_LUA, IN_PAIRS };
 
-enum { MAX_RECORD_DEFAULT = 64 * 1024 * 1024 };
+enum { MAX_RECORD_DEFAULT = 64 * 1024 * 1024, INPUT_TIMEOUT_SECONDS = 30 };
 
 /* How one input is read: from a format's name or { format=, separator=, quote=, header=,
  * columns={…}, types={…}, multiline=, record_size=, max_record=, resumable= }.
@@ -45,18 +45,24 @@ struct input_spec {
 enum status input_spec_parse(struct slice description, struct arena *a, struct input_spec *spec,
                              struct err *e);
 
+/* The size of a file behind an address whose server does not tell it. */
+#define INPUT_SIZE_UNKNOWN UINT64_MAX
+
 /* One name as given: `input` is the index of its entry in the job (or 0) and comes back in each
  * file and part. */
 struct input_name {
-    const char *path; /* file, directory, glob, @list; the caller has resolved "-" (spool) */
+    const char *path; /* file, directory, glob, @list, address; the caller has resolved "-" (spool) */
     uint32_t input;
 };
 
 struct input_file {
-    const char *path; /* in the arena */
-    uint64_t size;    /* bytes on disk */
-    int64_t mtime;    /* nanoseconds */
+    const char *path; /* in the arena; of an address the form to be shown (data/url.h) */
+    uint64_t size;    /* bytes on disk; INPUT_SIZE_UNKNOWN for an address, until its server told it */
+    int64_t mtime;    /* nanoseconds; 0: not known */
     uint32_t input;
+    bool whole;            /* must not be cut: an address without ranges */
+    const char *secret;    /* "user:password" of an address (in the arena), or NULL */
+    const char *validator; /* what tells that an address still has the same file, or NULL */
 };
 
 struct input_files {
@@ -64,14 +70,25 @@ struct input_files {
     size_t count;
 };
 
+/* True for http:// and https://: the file is behind a server, which remote_ask (data/remote.h) asks. */
+bool input_is_remote(const char *path);
+
 /* Names → files, in the order of the names; inside a directory or glob, bytewise by path.
  * Directories recursively (not through symlinks met on the way), hidden and `_` names skipped (not
  * when named outright). @list: one name a line ('#' comments and blank lines skipped; relative to
- * the working directory), a list in a list is an error. A name given twice is read twice. ST_USAGE
+ * the working directory), a list in a list is an error. An address is taken as it is, neither asked
+ * for nor looked into for patterns. A name given twice is read twice. ST_USAGE
  * with a message that names what is missing, unreadable, matches nothing (glob, empty directory),
  * or is no regular file (a FIFO or device may not be an input: say "use - or spool"). */
 enum status inputs_expand(const struct input_name *names, size_t count, struct arena *a,
                           struct input_files *out, struct err *e);
+
+/* Who reads from servers, and how long it waits for them. */
+struct input_watch {
+    const _Atomic int *stop;    /* an enum status: a wait ends with it when it is not ST_OK */
+    _Atomic uint64_t *progress; /* raised whenever something comes; NULL: nobody looks */
+    double timeout_seconds;     /* the longest wait without a byte; 0: INPUT_TIMEOUT_SECONDS */
+};
 
 /* What one map task reads: pieces of files, in order. Records that START in [from, to), bytes of
  * the file as it is on disk, belong to the part; a whole file is [0, size). `size` is of the whole
@@ -82,6 +99,9 @@ struct split_part {
     uint64_t from, to;
     uint64_t size;
     uint32_t input;
+    bool whole;                      /* like the next two, as in struct input_file */
+    const char *secret, *validator;
+    const struct input_watch *watch; /* set by who reads it; or NULL */
 };
 
 struct split {
@@ -97,9 +117,10 @@ struct splits {
 
 /* Cuts and combines: a cuttable file above split_size into even pieces of at most split_size (n =
  * ceil(size / split_size); fixed-size records between records only); smaller and uncuttable ones
- * (compressed, whole, multiline csv, pair runs, Lua readers without save/restore) are combined, in
- * order, into splits of at most split_size, at most 4096 files each; parts of different `input` may
- * share a split. Empty files give no split, but to IN_WHOLE, where each is a record. ST_USAGE: split_size 0, or more than a million
+ * (compressed, whole, multiline csv, pair runs, Lua readers without save/restore, addresses without
+ * ranges) are combined, in order, into splits of at most split_size, at most 4096 files each; parts
+ * of different `input` may share a split. An address of unknown size is a split of 0 bytes by
+ * itself, its part [0, INPUT_SIZE_UNKNOWN). Empty files give no split, but to IN_WHOLE, where each is a record. ST_USAGE: split_size 0, or more than a million
  * splits. */
 enum status splits_plan(const struct input_files *files, const struct input_spec *specs,
                         uint64_t split_size, struct arena *a, struct splits *out, struct err *e);

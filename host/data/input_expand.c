@@ -2,6 +2,7 @@
 #include "data/expand.h"
 
 #include "base/sys.h"
+#include "data/url.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,6 +25,10 @@ static enum status expand_name(struct expand *x, const char *name, const char *l
                        name, name);
     if (*name == '@')
         return expand_list(x, name + 1);
+    if (url_is(name))
+        return expand_address(x, name);
+    if (url_is_foreign(name) && lstat(name, &st) != 0)
+        return expand_missing(name, x->e);
     if (glob_is_pattern(name) && lstat(name, &st) != 0)
         return glob_expand(x, name);
     return expand_path(x, name);

@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "base/sys.h"
+#include "data/url.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -107,21 +108,15 @@ static size_t missing_component(const char *path, char *directory, char *name, s
     }
 }
 
-/* "https://host/path" */
-static bool is_address(const char *path)
-{
-    size_t scheme = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789");
-    return scheme > 0 && strncmp(path + scheme, "://", 3) == 0;
-}
-
 enum status expand_missing(const char *path, struct err *e)
 {
     struct stat st;
     char directory[ERR_FILE_MAX], name[ERR_FILE_MAX], target[ERR_FILE_MAX];
-    if (is_address(path))
+    if (url_is_foreign(path)) /* only the scheme is shown: what follows may hold a password */
         return err_set(e, ST_USAGE,
-                       "%.900s is an address, and inputs are files; pipe it in: curl -fsSL ADDRESS | "
-                       "lmr run … -", path);
+                       "an input begins with %.*s://, and inputs are files or addresses that begin "
+                       "with http:// or https://; pipe it in: COMMAND ADDRESS | lmr run … -",
+                       (int)strcspn(path, ":"), path);
     if (lstat(path, &st) == 0) {
         ssize_t n = readlink(path, target, sizeof target - 1);
         target[n > 0 ? n : 0] = '\0';
@@ -173,12 +168,27 @@ static enum status add_file(struct expand *x, const char *path, const struct sta
         return not_regular(path, st->st_mode, x->e);
     if (access(path, R_OK) != 0)
         return cannot_read(path, errno, x->e);
-    struct input_file f = { arena_strdup(x->arena, path), (uint64_t)st->st_size,
-                            (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
-                            x->input };
+    struct input_file f = { .path = arena_strdup(x->arena, path),
+                            .size = (uint64_t)st->st_size,
+                            .mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+                            .input = x->input };
     if (!f.path || buf_append(&x->files, &f, sizeof f) != ST_OK)
         return err_memory(x->e, "the list of input files", x->files.n);
     return ST_OK;
+}
+
+enum status expand_address(struct expand *x, const char *url)
+{
+    struct input_file f = { .size = INPUT_SIZE_UNKNOWN, .input = x->input, .whole = true };
+    enum status status = url_split(url, x->arena, &f.path, &f.secret, x->e);
+    if (status == ST_OK && buf_append(&x->files, &f, sizeof f) != ST_OK)
+        status = err_memory(x->e, "the list of input files", x->files.n);
+    return status;
+}
+
+bool input_is_remote(const char *path)
+{
+    return url_is(path);
 }
 
 /* Directories still to be read: paths, each with its NUL. */

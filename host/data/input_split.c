@@ -16,6 +16,8 @@ struct planner {
 
 static bool is_cuttable(const struct input_file *f, const struct input_spec *spec)
 {
+    if (f->whole)
+        return false;
     switch (spec->format) {
     case IN_TEXT:
     case IN_JSONL:
@@ -36,7 +38,14 @@ static bool is_cuttable(const struct input_file *f, const struct input_spec *spe
 static enum status add_part(struct planner *p, const struct input_file *f, uint64_t from,
                             uint64_t to, bool joins)
 {
-    struct split_part part = { f->path, from, to, f->size, f->input };
+    struct split_part part = { .path = f->path,
+                               .from = from,
+                               .to = to,
+                               .size = f->size,
+                               .input = f->input,
+                               .whole = f->whole,
+                               .secret = f->secret,
+                               .validator = f->validator };
     enum status status = buf_append(&p->parts, &part, sizeof part);
     if (status != ST_OK)
         return status;
@@ -46,7 +55,7 @@ static enum status add_part(struct planner *p, const struct input_file *f, uint6
         last->bytes += to - from;
         return ST_OK;
     }
-    struct split split = { NULL, 1, to - from };
+    struct split split = { NULL, 1, f->size == INPUT_SIZE_UNKNOWN ? 0 : to - from };
     return buf_append(&p->splits, &split, sizeof split);
 }
 
@@ -54,6 +63,10 @@ static enum status add_whole(struct planner *p, const struct input_file *f)
 {
     const struct split *last =
         p->open ? (struct split *)(void *)(p->splits.p + p->splits.n) - 1 : NULL;
+    if (f->size == INPUT_SIZE_UNKNOWN) {
+        p->open = false;
+        return add_part(p, f, 0, f->size, false);
+    }
     bool joins = last && last->count < SPLIT_FILES_MAX && f->size <= p->split_size &&
                  last->bytes <= p->split_size - f->size;
     p->open = true;
@@ -87,9 +100,13 @@ static enum status cut_file(struct planner *p, const struct input_file *f, uint6
 static enum status add_file(struct planner *p, const struct input_file *f,
                             const struct input_spec *spec, struct err *e)
 {
+    if (spec->format == IN_LUA && input_is_remote(f->path))
+        return err_set(e, ST_USAGE,
+                       "%.900s is an address, and a reader in Lua opens files: fetch it first",
+                       f->path);
     if (f->size == 0 && spec->format != IN_WHOLE)
         return ST_OK;
-    if (f->size > p->split_size && is_cuttable(f, spec))
+    if (f->size != INPUT_SIZE_UNKNOWN && f->size > p->split_size && is_cuttable(f, spec))
         return cut_file(p, f, spec->format == IN_FIXED ? spec->record_size : 1, e);
     if (p->splits.n / sizeof(struct split) >= SPLITS_MAX)
         return err_set(e, ST_USAGE, "the inputs make more than %d splits: raise the split size",

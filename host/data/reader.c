@@ -35,8 +35,14 @@ enum status reader_open(const struct split_part *part, const struct input_spec *
     r->spec = *spec;
     r->from = part->from;
     r->to = part->to < part->size ? part->to : part->size;
-    r->size = part->size;
-    r->compressed = spec->format != IN_PAIRS && input_is_compressed(part->path);
+    r->file = (struct source_file){
+        .path = r->path,
+        .size = part->size,
+        .compressed = spec->format != IN_PAIRS && input_is_compressed(part->path),
+        .secret = part->secret,
+        .validator = part->validator,
+        .watch = part->watch,
+    };
     enum status status = r->path
                            ? open_format(r, e)
                            : err_memory(e, "the name of an input file", strlen(part->path) + 1);
@@ -58,7 +64,7 @@ uint64_t reader_position(const struct reader *r)
     if (r->position)
         return r->position(r);
     const struct window *w = &r->lines.w;
-    if (r->compressed)
+    if (r->file.compressed)
         return source_taken(w->source);
     uint64_t at = window_offset(w);
     return (at < r->from ? r->from : at > r->to ? r->to : at) - r->from;
@@ -76,10 +82,17 @@ void reader_close(struct reader *r)
     sys_free(r);
 }
 
+enum status reader_open_window(struct reader *r, uint64_t from, uint64_t until, struct err *e)
+{
+    r->file.until = until;
+    return window_open(&r->lines.w, &r->file, from, e);
+}
+
+/* Who begins before the part wants the header only. */
 enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e)
 {
-    return lines_open(&r->lines, r->path, from, r->to, r->size, r->compressed, r->spec.max_record,
-                      e);
+    r->file.until = from < r->from ? from : r->to;
+    return lines_open(&r->lines, &r->file, from, r->to, r->spec.max_record, e);
 }
 
 enum status reader_skip_bom(struct reader *r, struct err *e)

@@ -11,8 +11,8 @@ struct reader {
     void (*close)(struct reader *r);              /* frees `state`; NULL: there is none */
     char *path;                                   /* owned */
     struct input_spec spec;                       /* its slices are borrowed */
-    uint64_t from, to, size;                      /* of the part */
-    bool compressed;
+    uint64_t from, to;                            /* of the part */
+    struct source_file file;                      /* its strings but the path are borrowed */
     struct lines lines; /* every format but pairs reads through these, or through their window */
     uint64_t number;    /* of the next record */
     struct buf value;   /* the record's encoded value */
@@ -27,6 +27,8 @@ enum status reader_whole_open(struct reader *r, struct err *e);
 enum status reader_fixed_open(struct reader *r, struct err *e);
 enum status reader_pairs_open(struct reader *r, struct err *e);
 
+/* Opens the window at byte `from` of the file, to read up to `until` and little more. */
+enum status reader_open_window(struct reader *r, uint64_t from, uint64_t until, struct err *e);
 /* Opens the lines at `from`, up to the end of the part. */
 enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e);
 /* Passes over a UTF-8 byte order mark when the window stands at the beginning of the file. */

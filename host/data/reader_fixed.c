@@ -34,10 +34,10 @@ static enum status fixed_next(struct reader *r, struct record *rec, struct err *
 enum status reader_fixed_open(struct reader *r, struct err *e)
 {
     r->next = fixed_next;
-    r->lines.to = r->compressed ? UINT64_MAX : r->to;
+    r->lines.to = r->file.compressed ? UINT64_MAX : r->to;
     uint64_t size = r->spec.record_size, over = r->from % size;
     uint64_t first = over ? r->from + (size - over) : r->from;
-    return window_open(&r->lines.w, r->path, first, r->size, r->compressed, e);
+    return reader_open_window(r, first, r->to, e);
 }
 
 static enum status whole_next(struct reader *r, struct record *rec, struct err *e)
@@ -71,5 +71,5 @@ static enum status whole_next(struct reader *r, struct record *rec, struct err *
 enum status reader_whole_open(struct reader *r, struct err *e)
 {
     r->next = whole_next;
-    return window_open(&r->lines.w, r->path, 0, r->size, r->compressed, e);
+    return reader_open_window(r, 0, r->to, e);
 }

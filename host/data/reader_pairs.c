@@ -57,7 +57,7 @@ static enum status pairs_next(struct reader *r, struct record *rec, struct err *
 static uint64_t pairs_position(const struct reader *r)
 {
     const struct pairs *p = r->state;
-    return p->taken < r->size ? p->taken : r->size;
+    return p->taken < r->file.size ? p->taken : r->file.size;
 }
 
 static enum status check_size(const struct reader *r, struct err *e)
@@ -65,11 +65,11 @@ static enum status check_size(const struct reader *r, struct err *e)
     struct stat st;
     if (stat(r->path, &st) != 0)
         return err_sys(e, errno, "stat", r->path);
-    if ((uint64_t)st.st_size == r->size)
+    if ((uint64_t)st.st_size == r->file.size)
         return ST_OK;
     enum status status = err_set(
         e, ST_CORRUPT, "%s changed since the plan: it had %" PRIu64 " bytes and has %lld now",
-        r->path, r->size, (long long)st.st_size);
+        r->path, r->file.size, (long long)st.st_size);
     err_at(e, r->path, -1, -1);
     return status;
 }

@@ -3,31 +3,34 @@
 #include "base/sys.h"
 #include "data/decoder.h"
 #include "data/input.h"
+#include "data/remote.h"
+#include "data/url.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOURCE_CHUNK = 256 * 1024 };
+enum { SOURCE_CHUNK = 256 * 1024, MAGIC_MAX = 6 };
 
 struct source {
     int fd;
+    struct remote *remote; /* instead of it, for an address */
     char *path;
-    uint64_t size;            /* of the file on disk, as planned */
+    uint64_t size;            /* of the file as it is stored, as planned */
     uint64_t start, position; /* in it: of the first byte read, of the next one to be read */
     const struct decoder *decoder; /* NULL: plain */
     void *state;
     struct decode_io io;
     uint8_t *chunk;
     size_t chunk_cap;
+    uint8_t head[MAGIC_MAX]; /* the first bytes of the stored file, of a compressed one */
+    size_t head_n;
     uint64_t produced; /* uncompressed bytes so far */
     bool whole;        /* between two compressed streams */
     enum status failed;
     struct err error;
 };
-
-enum { MAGIC_MAX = 6 };
 
 static const struct ending {
     const char *ending;
@@ -43,7 +46,7 @@ static const struct ending {
 
 static const struct decoder *decoder_of(const char *path)
 {
-    size_t n = strlen(path);
+    size_t n = url_name_length(path);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t m = strlen(endings[i].ending);
         if (n > m && memcmp(path + n - m, endings[i].ending, m) == 0)
@@ -110,28 +113,54 @@ static enum status open_decoder(struct source *s, const char *path, struct err *
     return ST_OK;
 }
 
-enum status source_open(const char *path, uint64_t from, uint64_t size, bool compressed,
-                        struct source **out, struct err *e)
+static enum status open_remote(struct source *s, const struct source_file *file, struct err *e)
+{
+    const struct remote_file remote = { s->path, file->secret, file->validator, file->size,
+                                        file->watch };
+    uint64_t from = file->compressed ? 0 : s->position;
+    uint64_t until = file->compressed ? file->size : file->until;
+    return remote_open(&remote, from, until, &s->remote, e);
+}
+
+static enum status open_stored(struct source *s, const struct source_file *file, struct err *e)
+{
+    if (url_is(s->path))
+        return open_remote(s, file, e);
+    enum status status = open_file(s, e);
+    return status == ST_OK ? check_size(s, e) : status;
+}
+
+enum status source_open(const struct source_file *file, uint64_t from, struct source **out,
+                        struct err *e)
 {
     struct source *s = sys_calloc(1, sizeof *s);
     if (!s)
         return err_memory(e, "an input file", sizeof *s);
     s->fd = -1;
-    s->size = size;
-    s->position = s->start = from < size ? from : size;
-    s->path = sys_strdup(path);
-    enum status status = s->path ? open_file(s, e)
-                                 : err_memory(e, "the name of an input file", strlen(path) + 1);
-    if (status == ST_OK)
-        status = check_size(s, e);
-    if (status == ST_OK && compressed)
-        status = open_decoder(s, path, e);
+    s->size = file->size;
+    s->position = s->start = from < file->size ? from : file->size;
+    s->path = sys_strdup(file->path);
+    enum status status = s->path ? open_stored(s, file, e)
+                                 : err_memory(e, "the name of an input file",
+                                              strlen(file->path) + 1);
+    if (status == ST_OK && file->compressed)
+        status = open_decoder(s, file->path, e);
     if (status != ST_OK) {
         source_close(s);
         return status;
     }
     *out = s;
     return ST_OK;
+}
+
+/* A file whose size nobody told has it where it ends. */
+static enum status read_remote(struct source *s, void *p, size_t n, size_t *got, struct err *e)
+{
+    enum status status = remote_read(s->remote, p, n, got, e);
+    s->position += *got;
+    if (status == ST_OK && *got == 0)
+        s->size = s->position;
+    return status;
 }
 
 static enum status read_file(struct source *s, void *p, size_t n, size_t *got, struct err *e)
@@ -142,6 +171,8 @@ static enum status read_file(struct source *s, void *p, size_t n, size_t *got, s
     *got = 0;
     if (n == 0)
         return ST_OK;
+    if (s->remote)
+        return read_remote(s, p, n, got, e);
     enum status status = sys_pread(s->fd, p, n, s->position, got, s->path, e);
     if (status != ST_OK)
         return status;
@@ -152,12 +183,11 @@ static enum status read_file(struct source *s, void *p, size_t n, size_t *got, s
 /* True when the file does not even begin like one of its ending. */
 static bool is_misnamed(const struct source *s)
 {
-    char head[MAGIC_MAX];
-    ssize_t n = s->produced > 0 ? 0 : pread(s->fd, head, sizeof head, 0);
+    size_t n = s->produced > 0 ? 0 : s->head_n;
     for (size_t i = 0; n > 0 && i < sizeof endings / sizeof *endings; i++) {
         size_t magic = strlen(endings[i].magic);
         if (endings[i].decoder == s->decoder)
-            return memcmp(head, endings[i].magic, (size_t)n < magic ? (size_t)n : magic) != 0;
+            return memcmp(s->head, endings[i].magic, n < magic ? n : magic) != 0;
     }
     return false;
 }
@@ -173,10 +203,18 @@ static enum status broken(const struct source *s, const char *how, const char *w
     return status;
 }
 
+static void keep_head(struct source *s, size_t got)
+{
+    size_t room = sizeof s->head - s->head_n, n = got < room ? got : room;
+    memcpy(s->head + s->head_n, s->chunk, n);
+    s->head_n += n;
+}
+
 static enum status refill(struct source *s, struct err *e)
 {
     size_t got;
     enum status status = read_file(s, s->chunk, s->chunk_cap, &got, e);
+    keep_head(s, got);
     s->io.in = s->chunk;
     s->io.in_end = s->chunk + got;
     s->io.last = s->position == s->size;
@@ -253,6 +291,7 @@ void source_close(struct source *s)
         s->decoder->close(s->state);
     if (s->fd >= 0)
         (void)close(s->fd);
+    remote_close(s->remote);
     sys_free(s->chunk);
     sys_free(s->path);
     sys_free(s);

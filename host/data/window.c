@@ -6,17 +6,17 @@
 
 enum { WINDOW_BYTES = 256 * 1024 };
 
-enum status window_open(struct window *w, const char *path, uint64_t from, uint64_t size,
-                        bool compressed, struct err *e)
+enum status window_open(struct window *w, const struct source_file *file, uint64_t from,
+                        struct err *e)
 {
-    *w = (struct window){ NULL, NULL, 0, 0, 0, compressed ? 0 : from };
-    uint64_t left = from < size ? size - from : 0;
+    *w = (struct window){ NULL, NULL, 0, 0, 0, file->compressed ? 0 : from };
+    uint64_t left = from < file->size ? file->size - from : 0;
     /* One byte more than a small file has, so that its end is seen without growing. */
-    w->cap = !compressed && left < WINDOW_BYTES ? (size_t)left + 1 : WINDOW_BYTES;
+    w->cap = !file->compressed && left < WINDOW_BYTES ? (size_t)left + 1 : WINDOW_BYTES;
     w->p = sys_malloc(w->cap);
     if (!w->p)
         return err_memory(e, "reading an input file", w->cap);
-    return source_open(path, from, size, compressed, &w->source, e);
+    return source_open(file, from, &w->source, e);
 }
 
 void window_close(struct window *w)
@@ -83,15 +83,16 @@ enum status window_skip_line(struct window *w, uint64_t limit, struct err *e)
     return status == ST_END ? ST_OK : status;
 }
 
-enum status lines_open(struct lines *l, const char *path, uint64_t from, uint64_t to, uint64_t size,
-                       bool compressed, uint64_t max_record, struct err *e)
+enum status lines_open(struct lines *l, const struct source_file *file, uint64_t from, uint64_t to,
+                       uint64_t max_record, struct err *e)
 {
+    bool compressed = file->compressed;
     l->head = NULL;
     l->max_record = max_record;
     l->to = compressed ? UINT64_MAX : to;
     /* One byte earlier: only if that is a LF does a line start at `from` itself. */
     uint64_t at = compressed || from == 0 ? 0 : from - 1;
-    enum status status = window_open(&l->w, path, at, size, compressed, e);
+    enum status status = window_open(&l->w, file, at, e);
     if (status == ST_OK && !compressed && from > 0)
         status = window_skip_line(&l->w, to, e);
     return status;

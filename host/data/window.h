@@ -20,8 +20,8 @@ struct window {
 };
 
 /* `size` of the file and whether it is compressed decide how much is read at once. */
-enum status window_open(struct window *w, const char *path, uint64_t from, uint64_t size,
-                        bool compressed, struct err *e);
+enum status window_open(struct window *w, const struct source_file *file, uint64_t from,
+                        struct err *e);
 void window_close(struct window *w);
 
 static inline uint64_t window_offset(const struct window *w)
@@ -52,8 +52,8 @@ struct line {
 };
 
 /* Opens at the first line that starts in [from, to) of the file. */
-enum status lines_open(struct lines *l, const char *path, uint64_t from, uint64_t to, uint64_t size,
-                       bool compressed, uint64_t max_record, struct err *e);
+enum status lines_open(struct lines *l, const struct source_file *file, uint64_t from, uint64_t to,
+                       uint64_t max_record, struct err *e);
 void lines_close(struct lines *l);
 /* The same for a line that is not in the window as a whole; called by lines_next. */
 enum status lines_next_slow(struct lines *l, struct line *line, struct err *e);

@@ -14,7 +14,7 @@ static const char *kind_name(enum work_kind kind)
     static const char *const names[] = {
         [WORK_DESCRIBE] = "describe", [WORK_SIDE] = "side",     [WORK_PREVIOUS] = "previous",
         [WORK_SAMPLE] = "sample",     [WORK_MAP] = "map",       [WORK_REDUCE] = "reduce",
-        [WORK_STOP] = "stop",         [WORK_FORMAT] = "format",
+        [WORK_STOP] = "stop",         [WORK_FORMAT] = "format", [WORK_REMOTE] = "remote",
     };
     return names[kind];
 }
@@ -33,7 +33,7 @@ static void put_name(const struct driver *d, const struct work *w, char mark, ch
 {
     size_t n = (size_t)put_prefix(d, mark, out, cap);
     bool numbered = w->kind == WORK_MAP || w->kind == WORK_REDUCE || w->kind == WORK_SIDE ||
-                    w->kind == WORK_FORMAT;
+                    w->kind == WORK_FORMAT || w->kind == WORK_REMOTE;
     if (numbered)
         (void)snprintf(out + n, cap - n, "%s_%u", kind_name(w->kind), w->index);
     else
@@ -148,6 +148,13 @@ static void field_previous(struct assignment *a)
     field_value(a, "previous");
 }
 
+/* A stalled server shall be told as such, and not as an attempt without progress. */
+static double network_timeout(const struct driver *d)
+{
+    double half = (double)d->core.limits.progress_timeout / 2e9;
+    return half > 0 && half < INPUT_TIMEOUT_SECONDS ? half : INPUT_TIMEOUT_SECONDS;
+}
+
 static void common_fields(struct assignment *a)
 {
     struct driver *d = a->d;
@@ -165,6 +172,7 @@ static void common_fields(struct assignment *a)
     val_map_int(&a->map, "seed", (int64_t)d->seed);
     val_map_int(&a->map, "memory_limit", (int64_t)(w->memory_limit ? w->memory_limit : d->job.memory_limit));
     val_map_float(&a->map, "deadline", deadline);
+    val_map_float(&a->map, "network_timeout", network_timeout(d));
     val_map_bool(&a->map, "durable", d->job.durable);
     val_map_bool(&a->map, "to_stdout", d->options->output_dir == NULL);
     field_job(a);
@@ -176,24 +184,25 @@ static void common_fields(struct assignment *a)
 
 /* --- parts and runs --- */
 
-static void put_part(struct assignment *a, const char *path, uint64_t from, uint64_t to,
-                     uint64_t size, uint32_t input)
+static void put_part(struct assignment *a, const struct split_part *p)
 {
     struct val_map part = VAL_MAP_EMPTY;
-    val_map_str(&part, "path", path);
-    val_map_int(&part, "from", (int64_t)from);
-    val_map_int(&part, "to", (int64_t)to);
-    val_map_int(&part, "size", (int64_t)size);
-    val_map_int(&part, "input", input);
+    val_map_str(&part, "path", p->path);
+    val_map_int(&part, "from", (int64_t)p->from);
+    val_map_int(&part, "to", (int64_t)p->to);
+    val_map_int(&part, "size", (int64_t)p->size);
+    val_map_int(&part, "input", p->input);
+    if (p->whole)
+        val_map_bool(&part, "whole", true);
+    val_map_str(&part, "secret", p->secret);
+    val_map_str(&part, "validator", p->validator);
     keep(a, val_map_end(&part, &a->scratch));
 }
 
 static void put_parts(struct assignment *a, const struct split *split)
 {
-    for (size_t i = 0; i < split->count; i++) {
-        const struct split_part *p = &split->parts[i];
-        put_part(a, p->path, p->from, p->to, p->size, p->input);
-    }
+    for (size_t i = 0; i < split->count; i++)
+        put_part(a, &split->parts[i]);
 }
 
 /* Parts of splits first … first + count − 1. */
@@ -220,7 +229,9 @@ static void field_kept_parts(struct assignment *a, const struct kept_files *k)
 {
     keep(a, val_put_array(&a->scratch, k->count));
     for (size_t i = 0; i < k->count; i++)
-        put_part(a, (const char *)k->files[i].path.p, 0, k->files[i].bytes, k->files[i].bytes, 0);
+        put_part(a, &(struct split_part){ .path = (const char *)k->files[i].path.p,
+                                          .to = k->files[i].bytes,
+                                          .size = k->files[i].bytes });
     field_value(a, "parts");
 }
 
@@ -289,6 +300,12 @@ static void put_describe(struct assignment *a)
     put_profile(a, a->d->options->profile);
 }
 
+static void put_remote(struct assignment *a)
+{
+    keep(a, remote_put_files(a->d, a->work->index, &a->scratch));
+    field_value(a, "files");
+}
+
 static void put_side(struct assignment *a)
 {
     struct driver *d = a->d;
@@ -298,7 +315,9 @@ static void put_side(struct assignment *a)
     val_map_str(&a->map, "key", side->key);
     val_map_str(&a->map, "index", (const char *)index->path.p);
     keep(a, val_put_array(&a->scratch, 1));
-    put_part(a, side->path, 0, index->bytes, index->bytes, 0);
+    put_part(a, &(struct split_part){ .path = side->path,
+                                      .to = index->bytes,
+                                      .size = index->bytes });
     field_value(a, "parts");
     struct val_map input = VAL_MAP_EMPTY;
     if (side->spec.n > 0)
@@ -382,6 +401,7 @@ enum status assign_put(struct driver *d, uint32_t task, const struct running *at
         void (*put)(struct assignment *a);
     } kinds[] = {
         [WORK_DESCRIBE] = { "describe", put_describe },
+        [WORK_REMOTE] = { "remote", put_remote },
         [WORK_SIDE] = { "side", put_side },
         [WORK_PREVIOUS] = { "side", put_previous },
         [WORK_SAMPLE] = { "sample", put_sample },

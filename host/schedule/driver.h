@@ -12,6 +12,7 @@
  *   result.c   what committed attempts brought
  *   finish.c   publishing, cleaning up, the summary
  *   report.c   snapshots and notes
+ *   remote.c   inputs behind http:// and https://
  *   dryrun.c   the plan shown */
 #ifndef LMR_SCHEDULE_DRIVER_H
 #define LMR_SCHEDULE_DRIVER_H
@@ -32,6 +33,7 @@
 
 enum work_kind {
     WORK_DESCRIBE,
+    WORK_REMOTE,
     WORK_SIDE,
     WORK_PREVIOUS,
     WORK_SAMPLE,
@@ -121,6 +123,7 @@ enum driver_at {
     AT_START,
     AT_DESCRIBE,
     AT_SPOOL,
+    AT_REMOTE,
     AT_PREPARE,
     AT_RUN,
     AT_STOP_TEST,
@@ -321,6 +324,18 @@ uint64_t plan_output_space(const struct driver *d);
 /* True when the result takes its space where runs would take theirs in `work_dir`. */
 bool plan_shares_disk(const struct driver *d, const char *work_dir);
 void plan_journal(struct driver *d); /* the round's plan into the journal */
+
+/* remote.c */
+/* Tasks that ask servers for what the plan needs to know of addresses among the inputs; 0: there
+ * are none. */
+uint32_t remote_tasks(const struct driver *d);
+/* The journal tells what the job was started with, and what attempts that failed were given. When there
+ * are passwords in it, the job's folder is its owner's alone. Before the first row is written. */
+enum status remote_keep_secrets(const struct driver *d, struct err *e);
+/* Field `files` of the assignment of task `index`, appended. */
+enum status remote_put_files(const struct driver *d, uint32_t index, struct buf *out);
+/* What task `index` brought goes into d->files. ST_CORRUPT when it is about other addresses. */
+enum status remote_take(struct driver *d, uint32_t index, struct slice result, struct err *e);
 
 /* dryrun.c */
 enum status dryrun_show(struct driver *d, struct err *e);

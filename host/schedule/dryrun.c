@@ -63,7 +63,8 @@ enum status dryrun_show(struct driver *d, struct err *e)
     view.inputs = (const void *)inputs;
     view.files = d->files.count;
     for (size_t i = 0; i < d->files.count; i++)
-        view.bytes += d->files.files[i].size;
+        if (d->files.files[i].size != INPUT_SIZE_UNKNOWN)
+            view.bytes += d->files.files[i].size;
     view.splits = view.map_tasks = d->plan.splits.count;
     view.reduce_tasks = d->plan.partitions;
     view.split_size = d->split_size;

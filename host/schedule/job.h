@@ -81,7 +81,7 @@ struct job_plan_view {
     const char *work_dir, *output_dir, *state_dir, *profile;
     struct {
         const char *path;
-        uint64_t size;
+        uint64_t size; /* UINT64_MAX: its server does not tell it */
         uint64_t splits;
     } const *inputs;
     size_t input_count;

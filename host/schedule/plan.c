@@ -140,8 +140,8 @@ static enum status pair_splits(struct driver *d, const struct kept_files *pairs,
     if (!files)
         return no_memory(e, pairs->count * sizeof *files);
     for (size_t i = 0; i < pairs->count; i++)
-        files[i] = (struct input_file){ (const char *)pairs->files[i].path.p, pairs->files[i].bytes,
-                                        0, 0 };
+        files[i] = (struct input_file){ .path = (const char *)pairs->files[i].path.p,
+                                        .size = pairs->files[i].bytes };
     struct input_files list = { files, pairs->count };
     plan->reads_pairs = true;
     return splits_plan(&list, &spec, d->split_size, &plan->arena, &plan->splits, e);
@@ -217,6 +217,9 @@ static void hash_plan(struct driver *d)
     for (size_t i = 0; i < d->files.count; i++) {
         (void)XXH3_64bits_update(state, d->files.files[i].path, strlen(d->files.files[i].path) + 1);
         (void)XXH3_64bits_update(state, &d->files.files[i].size, sizeof d->files.files[i].size);
+        if (d->files.files[i].validator)
+            (void)XXH3_64bits_update(state, d->files.files[i].validator,
+                                     strlen(d->files.files[i].validator));
     }
     d->plan_hash = XXH3_64bits_digest(state);
     XXH3_freeState(state);
@@ -237,13 +240,15 @@ void plan_journal(struct driver *d)
 
 /* --- space --- */
 
-/* Input bytes, compressed ones taken as what they may become. */
+/* Input bytes, compressed ones taken as what they may become; those nobody knows are not there. */
 static uint64_t expanded_bytes(const struct driver *d)
 {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < d->files.count; i++)
-        bytes += d->files.files[i].size *
-                 (input_is_compressed(d->files.files[i].path) ? COMPRESSED_FACTOR : 1);
+    for (size_t i = 0; i < d->files.count; i++) {
+        const struct input_file *f = &d->files.files[i];
+        if (f->size != INPUT_SIZE_UNKNOWN)
+            bytes += f->size * (input_is_compressed(f->path) ? COMPRESSED_FACTOR : 1);
+    }
     return bytes;
 }
 

@@ -1,6 +1,6 @@
 /* steps.c: what comes next when the core's tasks are done.
  *
- *   describe, spool standard input if it is read;
+ *   describe, spool standard input if it is read, ask servers for the inputs they have;
  *   for each step, for each round: prepare (side indexes, the round before as an index, sample),
  *     run (maps, reduces), stop test;
  *   format what only the stop test told to be the output; publish. */
@@ -396,15 +396,6 @@ static void spool(struct driver *d)
     driver_spool(d, path);
 }
 
-void steps_spooled(struct driver *d)
-{
-    struct err e;
-    if (!holds(d, d->spool_failure.status, &d->spool_failure))
-        return;
-    if (holds(d, inputs_expand(d->names, d->name_count, &d->arena, &d->files, &e), &e))
-        begin_job(d);
-}
-
 static void show_plan(struct driver *d)
 {
     struct err e;
@@ -416,6 +407,42 @@ static void show_plan(struct driver *d)
         d->at = AT_END;
         driver_end(d, 0);
     }
+}
+
+static void inputs_known(struct driver *d)
+{
+    if (d->options->dry_run)
+        show_plan(d);
+    else
+        begin_job(d);
+}
+
+static void ask_servers(struct driver *d)
+{
+    const struct work_group group = { WORK_REMOTE, remote_tasks(d) };
+    if (group.count > 0)
+        load(d, AT_REMOTE, JOB_PREPARE, &group, 1, true);
+    else
+        inputs_known(d);
+}
+
+static void servers_asked(struct driver *d)
+{
+    struct err e;
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
+        st = remote_take(d, i, buf_slice(&d->work[i].result), &e);
+    if (holds(d, st, &e))
+        inputs_known(d);
+}
+
+void steps_spooled(struct driver *d)
+{
+    struct err e;
+    if (!holds(d, d->spool_failure.status, &d->spool_failure))
+        return;
+    if (holds(d, inputs_expand(d->names, d->name_count, &d->arena, &d->files, &e), &e))
+        ask_servers(d);
 }
 
 static void described(struct driver *d)
@@ -434,16 +461,13 @@ static void described(struct driver *d)
         return;
     retry_budget_init(&d->budget, d->job.rules.budget_tokens, d->job.rules.budget_refill);
     d->core.limits = d->job.limits;
-    if (d->options->dry_run) {
-        show_plan(d);
+    bool dry = d->options->dry_run;
+    if (!dry && (!holds(d, make_place(d, &e), &e) || !holds(d, remote_keep_secrets(d, &e), &e)))
         return;
-    }
-    if (!holds(d, make_place(d, &e), &e))
-        return;
-    if (d->has_stdin)
+    if (!dry && d->has_stdin)
         spool(d);
     else
-        begin_job(d);
+        ask_servers(d);
 }
 
 void steps_next(struct driver *d)
@@ -451,6 +475,9 @@ void steps_next(struct driver *d)
     switch (d->at) {
     case AT_DESCRIBE:
         described(d);
+        break;
+    case AT_REMOTE:
+        servers_asked(d);
         break;
     case AT_PREPARE:
         prepared(d);

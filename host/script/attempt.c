@@ -6,6 +6,7 @@
 #include "script/map_task.h"
 #include "script/mr.h"
 #include "script/reduce_task.h"
+#include "script/remote_task.h"
 #include "script/sample_task.h"
 #include "script/side_task.h"
 
@@ -98,6 +99,7 @@ static const struct kind {
     { "sample", TASK_SAMPLE, true, sample_task_run },
     { "stop", TASK_OTHER, true, run_stop },
     { "side", TASK_OTHER, false, side_task_run },
+    { "remote", TASK_OTHER, false, remote_task_run },
 };
 
 static const struct kind *find_kind(struct slice assignment)

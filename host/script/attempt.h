@@ -5,7 +5,7 @@
  * process or a hang in C escapes, and the driver deals with those. It never prints.
  *
  * ASSIGNMENT: an encoded map (data/codec.h). Strings that are paths or keys are raw bytes. Common fields:
- *   kind        "describe" | "side" | "sample" | "map" | "reduce" | "stop"
+ *   kind        "describe" | "remote" | "side" | "sample" | "map" | "reduce" | "stop"
  *   task        "map_0" (printed in messages; with step and round "2.7:map_0")      attempt  0, 1, …
  *   serial      integer: stored in the page       step 1…      round 0 (no iteration) or 1…
  *   job         path of the job file (absent for a one-liner)
@@ -15,11 +15,15 @@
  *   memory_limit  bytes for the Lua allocator; 0: none
  *   deadline    seconds for the whole attempt, 0: none (arms the hook)
  *   durable     fsync what is written
+ *   network_timeout  seconds that a server may send nothing (30, and never more than half of limits.progress_timeout_seconds)
  *   sides       { name = path of index file }           previous   absent, or { round =, counters = { group = { name = n } } }
  * describe: + profile (name or path, absent: "production"), profile_text is looked up by the script room (compiled-in or file), set = array of "key=value" strings
  *   RESULT: the description, see below.
+ * remote: files = [ { url = as shown (data/url.h), secret = "user:password" | absent } ]
+ *   RESULT { files = [ { url, size = bytes (−1: not known), ranges = bool, validator = text | absent,
+ *   coding = how it is compressed on its way, though nobody asked | absent } ] }, in that order  (no Lua is run)
  * side: name, parts, inputs, key, index (path to write), pairs = bool     RESULT { records = n, bytes = n }  (no Lua is run)
- * map: parts = [ { path, from, to, size, input } ]; pairs = true when they are pair runs of an earlier step or round;
+ * map: parts = [ { path, from, to, size, input, whole = true | absent, secret = … | absent, validator = … | absent } ] (struct split_part); pairs = true when they are pair runs of an earlier step or round;
  *   inputs = [ { input = spec, tag = text|absent } ] (index: part.input)
  *   partitions, sort_buffer, group_by, compress (of runs), boundaries = [ encoded keys ]|absent, run = path of the run file to write
  *   partitions = 0: no run; part = path of the part file, output = spec (as for reduce)

@@ -36,19 +36,34 @@ static enum status read_inputs(struct map_parts *p, struct err *e)
     return st;
 }
 
+/* A field in the task's arena; NULL when it is not there. */
+static enum status part_string(struct map_parts *p, struct slice one, const char *name, const char **out, struct err *e)
+{
+    struct slice s;
+    if (!val_get_string(one, name, &s))
+        return ST_OK;
+    *out = arena_strndup(&p->task->arena, (const char *)s.p, s.n);
+    return *out ? ST_OK : no_memory(e, s.n);
+}
+
 static enum status read_part(struct map_parts *p, struct slice one, struct split_part *part, struct err *e)
 {
-    struct slice path;
-    if (!val_get_string(one, "path", &path))
-        return err_set(e, ST_USAGE, "a part without a path");
     int64_t size = val_get_int(one, "size", 0);
-    *part = (struct split_part){ .path = arena_strndup(&p->task->arena, (const char *)path.p, path.n),
-                                 .from = (uint64_t)val_get_int(one, "from", 0),
+    *part = (struct split_part){ .from = (uint64_t)val_get_int(one, "from", 0),
                                  .to = (uint64_t)val_get_int(one, "to", size),
                                  .size = (uint64_t)size,
-                                 .input = (uint32_t)val_get_int(one, "input", 0) };
+                                 .input = (uint32_t)val_get_int(one, "input", 0),
+                                 .whole = val_get_bool(one, "whole", false),
+                                 .watch = &p->watch };
+    enum status st = part_string(p, one, "path", &part->path, e);
+    if (st == ST_OK)
+        st = part_string(p, one, "secret", &part->secret, e);
+    if (st == ST_OK)
+        st = part_string(p, one, "validator", &part->validator, e);
+    if (st != ST_OK)
+        return st;
     if (!part->path)
-        return no_memory(e, path.n);
+        return err_set(e, ST_USAGE, "a part without a path");
     return part->input < p->input_count ? ST_OK : err_set(e, ST_USAGE, "a part of input %u, which is not there", part->input);
 }
 
@@ -57,6 +72,7 @@ enum status map_parts_init(struct map_parts *p, struct task *t, struct err *e)
     struct slice list, one;
     struct val_cursor c;
     *p = (struct map_parts){ .task = t };
+    p->watch = task_watch(t);
     enum status st = read_inputs(p, e);
     if (st != ST_OK)
         return st;
@@ -73,7 +89,9 @@ enum status map_parts_init(struct map_parts *p, struct task *t, struct err *e)
 
 void map_parts_close(struct map_parts *p)
 {
-    if (p->part)
+    if (p->part && p->part->size == INPUT_SIZE_UNKNOWN)
+        p->bytes_before += p->reader ? reader_position(p->reader) : 0;
+    else if (p->part)
         p->bytes_before += p->part->to - p->part->from;
     reader_close(p->reader);
     p->reader = NULL;

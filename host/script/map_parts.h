@@ -25,6 +25,7 @@ struct map_parts {
     struct reader *reader;
     struct lua_reader *lua;   /* instead of `reader`, for a reader in Lua */
     uint64_t bytes_before;    /* of the parts that ended */
+    struct input_watch watch; /* of parts behind a server */
 };
 
 /* Reads parts, inputs and pairs of the task's assignment. */

@@ -264,6 +264,10 @@ static void push_part(lua_State *L, const struct input_file *file)
     lua_setfield(L, -2, "to");
     lua_pushinteger(L, (lua_Integer)file->size);
     lua_setfield(L, -2, "size");
+    lua_pushstring(L, file->secret); /* NULL: nil */
+    lua_setfield(L, -2, "secret");
+    lua_pushboolean(L, file->whole);
+    lua_setfield(L, -2, "whole");
     lua_pushinteger(L, file->input);
     lua_setfield(L, -2, "input");
 }

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { PLACES = 32, RECORDS_DEFAULT = 8192 };
+enum { PLACES = 32, RECORDS_DEFAULT = 8192, SIZE_GUESS = 32 << 20 };
 
 /* What the sample may hold; with more, about every second key is let go. */
 enum { KEYS_MAX = 256 * 1024, KEYS_MIN = 4096, BYTES_MAX = 32 << 20 };
@@ -194,7 +194,13 @@ static bool is_cuttable(const struct sample_task *s, const struct split_part *pa
     const struct input_spec *spec = &s->parts.inputs[part->input].spec;
     bool lines = spec->format == IN_TEXT || spec->format == IN_JSONL || spec->format == IN_FIXED ||
                  ((spec->format == IN_CSV || spec->format == IN_TSV) && !spec->multiline);
-    return lines && !input_is_compressed(part->path);
+    return lines && !part->whole && !input_is_compressed(part->path);
+}
+
+/* Of a file whose size nobody knows, a guess. */
+static uint64_t part_bytes(const struct split_part *part)
+{
+    return part->size == INPUT_SIZE_UNKNOWN ? SIZE_GUESS : part->to - part->from;
 }
 
 static void open_part(lua_State *L, struct sample_task *s, struct split_part *part)
@@ -268,7 +274,7 @@ static void sample_parts(lua_State *L, struct sample_task *s)
     uint64_t start = 0, place = 0;
     for (size_t i = 0; i < s->all_count; i++) {
         struct split_part *part = &s->all[i];
-        uint64_t n = part->to - part->from, end = start + n;
+        uint64_t n = part_bytes(part), end = start + n;
         bool cuttable = is_cuttable(s, part);
         if (s->parts.inputs[part->input].spec.format == IN_LUA)
             sample_lua_reader(L, s, part);
@@ -306,7 +312,7 @@ static void plan_places(struct sample_task *s)
     s->all = s->parts.parts;
     s->all_count = s->parts.count;
     for (size_t i = 0; i < s->all_count; i++)
-        s->total += s->all[i].to - s->all[i].from;
+        s->total += part_bytes(&s->all[i]);
     s->stride = s->total / PLACES + 1;
     s->each = records > PLACES ? (uint64_t)records / PLACES : 1;
 }

@@ -46,8 +46,11 @@ const char *task_string(struct task *t, const char *name)
 
 void task_place(const struct task *t, struct err *e)
 {
+    bool was_placed = *e->file != '\0';
     if (t->file && !*e->file && e->status != ST_USAGE)
         (void)snprintf(e->file, sizeof e->file, "%s", t->file);
+    if (e->status == ST_NETWORK && was_placed) /* no record is to blame for what a server does */
+        return;
     if (e->offset < 0 && e->record < 0 && e->status != ST_USAGE) {
         e->offset = t->offset;
         e->record = t->record;
@@ -329,6 +332,14 @@ uint32_t task_side_output(lua_State *L, struct task *t, const char *name)
         (void)script_raise(L, &e);
     t->undo.dirty = true;
     return ++t->side_output_count;
+}
+
+/* --- servers --- */
+
+struct input_watch task_watch(struct task *t)
+{
+    return (struct input_watch){ .stop = &t->script->interrupted, .progress = &t->script->page->progress,
+                                 .timeout_seconds = val_get_float(t->assignment, "network_timeout", 0) };
 }
 
 /* --- side files --- */

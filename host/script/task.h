@@ -3,6 +3,7 @@
 #define LMR_SCRIPT_TASK_H
 
 #include "base/arena.h"
+#include "data/input.h"
 #include "data/output.h"
 #include "data/side.h"
 #include "script/state.h"
@@ -98,6 +99,9 @@ void task_measure(const struct task *t, struct err *e);
 
 /* The side file of a name; NULL when it is "previous" and there is none (empty). Raises when there is no such. */
 const struct side *task_side(lua_State *L, struct task *t, const char *name);
+
+/* What ends a wait for a server: an interrupt of the attempt, or the assignment's network_timeout. */
+struct input_watch task_watch(struct task *t);
 
 /* A field of the assignment as a C string in the arena; NULL when absent. */
 const char *task_string(struct task *t, const char *name);

@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char path[64];
     (void)snprintf(path, sizeof path, "/tmp/lmr-fuzz-reader-%ld%s", (long)getpid(), ending);
     CHECK(sys_write_file(path, slice_of(data + HEAD, size - HEAD), false, "fuzz", NULL) == ST_OK);
-    struct split_part part = { path, 0, size - HEAD, size - HEAD, 0 };
+    struct split_part part = { .path = path, .to = size - HEAD, .size = size - HEAD };
     struct digest whole = { 0, 0 };
     enum status status = read_part(&part, spec, &whole);
     if (!*ending && is_cuttable(spec) && whole.records < RECORDS_MAX)

@@ -25,9 +25,9 @@ describe("a command line", function()
       refused(2, "unknown option --out; did you mean --output?", "-m", "emit(value)", "in.txt", "--out", "x")
    end)
 
-   it("with an address is told how to read it", function()
-      refused(2, "https://host/a.txt is an address, and inputs are files; pipe it in: curl -fsSL ADDRESS | lmr run … -",
-         "-m", "emit(value)", "https://host/a.txt")
+   it("with an address that is not read is told how to read it", function()
+      refused(2, "an input begins with ftp://, and inputs are files or addresses that begin with http:// or " ..
+         "https://; pipe it in: COMMAND ADDRESS | lmr run … -", "-m", "emit(value)", "ftp://user:secret@host/a.txt")
    end)
 end)
 

@@ -35,6 +35,11 @@ static int fail(const struct err *e)
     return 1;
 }
 
+static struct split_part whole_file(const char *path, uint64_t size)
+{
+    return (struct split_part){ .path = path, .to = size, .size = size };
+}
+
 static enum status parse_spec(const char *text, struct arena *a, struct input_spec *spec,
                               struct err *e)
 {
@@ -192,8 +197,10 @@ static int run_read(int argc, char **argv, struct arena *a, struct err *e)
         uint64_t size = files.files[0].size;
         uint64_t to = strcmp(argv[2], "end") == 0 ? size : strtoull(argv[2], NULL, 10);
         const char *planned = getenv("PLANNED_SIZE");
-        struct split_part part = { argv[3], strtoull(argv[1], NULL, 10), to,
-                                   planned ? strtoull(planned, NULL, 10) : size, 0 };
+        struct split_part part = { .path = argv[3],
+                                   .from = strtoull(argv[1], NULL, 10),
+                                   .to = to,
+                                   .size = planned ? strtoull(planned, NULL, 10) : size };
         status = read_part(&part, &spec, &out, e);
     }
     print_all(&out);
@@ -213,7 +220,7 @@ static int run_each(int argc, char **argv, struct arena *a, struct err *e)
         enum status status = find_files(argv + i, 1, a, &files, e);
         out.n = 0;
         if (status == ST_OK) {
-            struct split_part part = { argv[i], 0, files.files[0].size, files.files[0].size, 0 };
+            struct split_part part = whole_file(argv[i], files.files[0].size);
             status = read_part(&part, &spec, &out, e);
         }
         print_all(&out);
@@ -235,8 +242,7 @@ static int run_shrink(int argc, char **argv, struct arena *a, struct err *e)
     if (status == ST_OK)
         status = find_files(argv + 2, 1, a, &files, e);
     if (status == ST_OK) {
-        uint64_t size = files.files[0].size;
-        struct split_part part = { argv[2], 0, size, size, 0 };
+        struct split_part part = whole_file(argv[2], files.files[0].size);
         status = reader_open(&part, &spec, &r, e);
     }
     if (status == ST_OK) {
@@ -287,14 +293,14 @@ static int run_cuts(int argc, char **argv, struct arena *a, struct err *e)
     if (status == ST_OK)
         status = find_files(argv + 1, 1, a, &files, e);
     uint64_t size = status == ST_OK ? files.files[0].size : 0;
-    struct split_part whole = { argv[1], 0, size, size, 0 };
+    struct split_part whole = whole_file(argv[1], size);
     if (status == ST_OK)
         status = read_part(&whole, &spec, &want, e);
     drop_numbers(&want);
     int bad = 0;
     for (uint64_t cut = 0; status == ST_OK && !bad && cut <= size; cut++) {
-        struct split_part first = { argv[1], 0, cut, size, 0 },
-                          second = { argv[1], cut, size, size, 0 };
+        struct split_part first = { .path = argv[1], .to = cut, .size = size },
+                          second = { .path = argv[1], .from = cut, .to = size, .size = size };
         got.n = 0;
         status = read_part(&first, &spec, &got, e);
         if (status == ST_OK)
@@ -378,7 +384,7 @@ static int run_bench(int argc, char **argv, struct arena *a, struct err *e)
     if (argc != 2 || parse_spec(argv[0], a, &spec, e) != ST_OK ||
         find_files(argv + 1, 1, a, &files, e) != ST_OK)
         return fail(e);
-    struct split_part part = { argv[1], 0, files.files[0].size, files.files[0].size, 0 };
+    struct split_part part = whole_file(argv[1], files.files[0].size);
     struct reader *r;
     struct record rec;
     uint64_t records = 0, bytes = 0;

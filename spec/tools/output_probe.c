@@ -212,7 +212,9 @@ static enum status build(const char *path, const char *index, const char *key,
     uint64_t records = 0;
     enum status status = input_spec_parse(description, &a, &spec_of_input, e);
     if (status == ST_OK && stat(path, &st) == 0) {
-        struct split_part part = { path, 0, (uint64_t)st.st_size, (uint64_t)st.st_size, 0 };
+        struct split_part part = { .path = path,
+                                   .to = (uint64_t)st.st_size,
+                                   .size = (uint64_t)st.st_size };
         struct split parts = { &part, 1, part.size };
         status = side_build(&parts, &spec_of_input, key, index, true, &records, e);
     }
