@@ -178,11 +178,9 @@ static void rest(struct driver *d, const struct core_action *a)
                    a->slot, d->worker_failure.message);
 }
 
-/* Why no more was tried, after what failed. */
 static void fail_job(struct driver *d, const struct core_action *a)
 {
     const struct work *w = &d->work[a->task];
-    const struct verdict *v = &w->failure->verdict;
     struct err e = w->failure->err;
     char name[TASK_NAME_MAX];
     if (d->at == AT_DESCRIBE) {
@@ -191,11 +189,8 @@ static void fail_job(struct driver *d, const struct core_action *a)
     }
     uint32_t failures = d->core.tasks[a->task].failures;
     (void)snprintf(e.message, sizeof e.message, "%s failed%s (%s): %.*s", task_name(d, w, name),
-                   failures > 1 ? " again" : "", e.type, ERR_MESSAGE_MAX - 700,
+                   failures > 1 ? " again" : "", e.type, ERR_MESSAGE_MAX - 200,
                    w->failure->err.message);
-    size_t n = strlen(e.message);
-    if (v->reason[0])
-        (void)snprintf(e.message + n, sizeof e.message - n, "; %s (%s)", v->reason, v->rule);
     driver_fail(d, &e, 1);
 }
 

@@ -142,8 +142,11 @@ static void tell(struct driver *d, const struct work *w, const struct verdict *v
     case VERDICT_DROP_TASK:
         (void)snprintf(next, sizeof next, "going on without the task");
         break;
-    default:
-        return; /* the end of the job tells */
+    default: /* what failed is told at the end of the job */
+        report_note(d, "%s.%u: %s: %s (%s)", task_name(d, w, name), f->attempt.id.number,
+                    verdict_name(v->action), v->reason[0] ? v->reason : "the policy says so",
+                    v->rule);
+        return;
     }
     report_note(d, "%s.%u failed (%s: %s%s); %s (%s)", task_name(d, w, name),
                 f->attempt.id.number, f->err.type, f->err.message, failed_place(&f->err, place),
@@ -210,14 +213,13 @@ static void end_job(struct driver *d, uint32_t task, const struct verdict *v)
     char name[TASK_NAME_MAX];
     const struct failure *f = d->work[task].failure;
     struct err e = f->err;
-    (void)task_name(d, &d->work[task], name);
-    (void)snprintf(e.message, sizeof e.message, "%s failed (%s): %.*s; %.*s (%s)", name, e.type,
-                   ERR_MESSAGE_MAX / 2, f->err.message, VERDICT_REASON_MAX / 2,
-                   v->reason[0] ? v->reason : "the policy ends the job", v->rule);
+    (void)snprintf(e.message, sizeof e.message, "%s failed (%s): %.*s",
+                   task_name(d, &d->work[task], name), e.type, ERR_MESSAGE_MAX - 200,
+                   f->err.message);
     if (v->action == VERDICT_STOP)
         driver_stop(d, &e);
     else
-        driver_fail(d, &e, 1);
+        driver_fail(d, &e, EXIT_FAILED);
 }
 
 static void carry_verdict(struct driver *d, uint32_t task, const struct verdict *v)

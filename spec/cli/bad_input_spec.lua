@@ -35,7 +35,8 @@ end
 -- changed in the directory.
 local function bad(dir, code, pattern, ...)
    local before, state = snapshot(dir), h.tmpdir()
-   local result = h.run({ "run", ... }, { dir = dir, env = { LMR_STATE_DIR = state } })
+   local result = h.run({ "run", "--set", "limits.max_quarantined=0", "--set", "retry.base_delay_seconds=0.01", ... },
+      { dir = dir, env = { LMR_STATE_DIR = state } })
    assert.matches(pattern, result.err)
    assert.equal(code, result.code, result.err)
    assert.equal("", result.out)
@@ -353,22 +354,22 @@ describe("a full disk", function()
       return table.concat(lines) -- 2.6 MB
    end
 
-   it_can("under the output fails the job, says what to do and is left clean", function()
+   it_can("under the output stops the job, says what to do and is left clean", function()
       local dir = directory { ["job.lua"] = JOB, ["in.txt"] = numbers() }
       local result = on_disk("1m", dir, "lmr run job.lua in.txt -o disk/out --set retry.base_delay_seconds=0.01")
-      assert.matches("map_0 failed again %(disk_full%): cannot write [^\n]*/disk/out/[^\n]*: No space left on " ..
+      assert.matches("map_0 failed %(disk_full%): cannot write [^\n]*/disk/out/[^\n]*: No space left on " ..
          "device; [^\n]*: free that much there, or use another disk", result.err)
-      assert.matches("code 1 left 0 free 1024\n$", result.err)
+      assert.matches("code 75 left 0 free 1024\n$", result.err)
       assert.equal("", result.out)
    end)
 
-   it_can("under the runs fails the job and is left clean", function()
+   it_can("under the runs stops the job and is left clean", function()
       local dir = directory { ["job.lua"] = JOB, ["in.txt"] = numbers() }
       local result = on_disk("1m", dir, "lmr run job.lua in.txt -o out --work-dir disk " ..
          "--set retry.base_delay_seconds=0.01")
-      assert.matches("map_0 failed again %(disk_full%): cannot write [^\n]*/disk/[^\n]*: No space left on device; " ..
+      assert.matches("map_0 failed %(disk_full%): cannot write [^\n]*/disk/[^\n]*: No space left on device; " ..
          "[^\n]*%-%-work%-dir for runs", result.err)
-      assert.matches("code 1 left 0 free 1024\n$", result.err)
+      assert.matches("code 75 left 0 free 1024\n$", result.err)
       assert.is_false(h.exists(dir .. "/out"))
    end)
 
@@ -385,7 +386,7 @@ describe("a full disk", function()
       local result = on_disk("1m", dir, "lmr run -q job.lua small.txt -o disk/out --reducers 1; " ..
          "lmr run -q job.lua in.txt -o disk/out --overwrite; code=$?; cat disk/out/part-00000; (exit $code)")
       assert.matches("No space left on device", result.err, 1, true)
-      assert.matches("code 1 left 3 ", result.err)
+      assert.matches("code 75 left 3 ", result.err)
       assert.equal("a\t1\n", result.out)
    end)
 end)
