@@ -74,6 +74,75 @@ static void add_tasks(struct text *t, const struct job_snapshot *s)
     text_add(t, "\n");
 }
 
+/* "8 task_crash, 4 timeout" of { TYPE = { failures = n } }, with the words between. */
+static void add_types(struct text *t, struct slice types)
+{
+    struct val_cursor c;
+    const char *between = "";
+    for (uint64_t n = val_map_open(types, &c); n > 0; n--) {
+        struct slice name, type, text;
+        char number[SIZE_TEXT_MAX];
+        if (val_skip(&c, &name) != ST_OK || val_skip(&c, &type) != ST_OK ||
+            !val_as_string(name, &text))
+            return;
+        int64_t failures = val_get_int(type, "failures", 0);
+        if (failures <= 0)
+            continue;
+        text_printf(t, "%s%s %.*s", between, count_format((uint64_t)failures, number), (int)text.n,
+                    (const char *)text.p);
+        between = ", ";
+    }
+    text_add(t, "\n");
+}
+
+static void add_backups(struct text *t, struct slice statistics)
+{
+    struct slice speculative;
+    if (!val_get(statistics, "speculative", &speculative) ||
+        val_get_int(speculative, "started", 0) == 0)
+        return;
+    add_label(t, "backups");
+    text_printf(t, "%lld started, %lld won\n", (long long)val_get_int(speculative, "started", 0),
+                (long long)val_get_int(speculative, "won", 0));
+}
+
+/* What failed, and what it cost. Nothing when nothing did. */
+static void add_recovery(struct text *t, struct slice statistics)
+{
+    struct slice types;
+    char waited[SIZE_TEXT_MAX], wasted[SIZE_TEXT_MAX];
+    add_backups(t, statistics);
+    if (val_get_int(statistics, "failures", 0) == 0)
+        return;
+    if (val_get(statistics, "by_type", &types)) {
+        add_label(t, "failures");
+        add_types(t, types);
+    }
+    int64_t recovered = val_get_int(statistics, "recovered_tasks", 0);
+    int64_t lost = val_get_int(statistics, "failed_tasks", 0) +
+                   val_get_int(statistics, "dropped_tasks", 0);
+    add_label(t, "recovery");
+    text_printf(t, "%lld of %lld tasks that failed", (long long)recovered,
+                (long long)(recovered + lost));
+    text_printf(t, ", %s waited, %s of CPU wasted\n",
+                duration_format(val_get_float(statistics, "seconds_waited", 0), waited),
+                duration_format(val_get_float(statistics, "cpu_seconds_wasted", 0), wasted));
+}
+
+static void add_losses(struct text *t, const struct job_summary *s)
+{
+    if (s->dropped > 0) {
+        add_label(t, "dropped");
+        add_count(t, "", s->dropped, "task: the result is partial", "tasks: the result is partial");
+        text_add(t, "\n");
+    }
+    if (s->quarantined > 0) {
+        add_label(t, "put aside");
+        add_count(t, "", s->quarantined, "record or group", "records or groups");
+        text_printf(t, " (lmr quarantine %s): %s\n", s->job_id, s->quarantine_dir);
+    }
+}
+
 static void add_resources(struct text *t, const struct job_summary *s)
 {
     char wall[SIZE_TEXT_MAX], cpu[SIZE_TEXT_MAX], memory[SIZE_TEXT_MAX];
@@ -127,6 +196,8 @@ void summary_write(struct text *t, const struct job_summary *summary)
     add_shuffle(t, s);
     add_flow(t, "output", s->records_out, s->bytes_out);
     add_tasks(t, s);
+    add_recovery(t, summary->statistics);
+    add_losses(t, summary);
     add_resources(t, summary);
     add_counters(t, summary->counters);
 }
@@ -166,6 +237,10 @@ void summary_json(struct text *t, const struct job_summary *summary)
     json_count(t, "peak_memory", summary->peak_memory);
     json_totals(t, &summary->totals);
     json_encoded(t, "counters", summary->counters);
+    json_count(t, "quarantined", summary->quarantined);
+    json_string(t, "quarantine", summary->quarantined > 0 ? summary->quarantine_dir : NULL);
+    json_count(t, "dropped_tasks", summary->dropped);
+    json_encoded(t, "statistics", summary->statistics);
     json_string(t, "resume", summary->resume_command);
 }
 

@@ -93,6 +93,7 @@ static const char json_text[] =
     "    records_in, bytes_in, records_out, bytes_out\n"
     "    map_output_pairs, run_bytes, spills\n"
     "    tasks, map_tasks, reduce_tasks, attempts, failures, retries\n"
+    "    quarantined, quarantine, dropped_tasks, statistics (as in lmr show)\n"
     "    counters             {\"GROUP\":{\"NAME\":N}}\n"
     "    resume               the command that goes on, or null\n"
     "    error                when it is not complete: type, message, and file,\n"
