@@ -301,7 +301,7 @@ function M.describe(job, assignment)
    local kept = validate.check(context, job, job_keys, "the job")
    local profile = require "mr.profile"
    local effective, warnings = profile.load { name = assignment.profile, recovery = job.recovery, set = assignment.set,
-                                              error_types = kept.error_types or {} }
+                                              error_types = kept.error_types }
    return {
       job_name = kept.job_name or base_name(path == "-m" and "one_liner" or path),
       job_dir = assignment.job and (assignment.job:match("^(.*)/[^/]*$") or ".") or ".",

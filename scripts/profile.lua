@@ -209,10 +209,10 @@ end
 
 -- --- the whole ---
 
-local function load_layers(options)
+local function load_layers(options, declared)
    local text = options.recovery ~= nil and job.path ~= "-m" and native.read(job.path) or nil
    return layers_module.stack { name = options.name, recovery = options.recovery, set = options.set,
-                                error_types = options.error_types, text = text }
+                                error_types = declared, text = text }
 end
 
 local function effective_of(layers, options)
@@ -230,13 +230,14 @@ local function effective_of(layers, options)
    return effective
 end
 
--- options: name (or nil: production), recovery (a table, false or nil), set (list of texts), error_types (those of the
--- job; nil: no job is known). Returns the effective profile, warnings (texts), and the functions by their numbers.
+-- options: name (or nil: production), recovery (a table, false or nil), set (list of texts), error_types (the job's, or
+-- nil). Returns the effective profile, warnings (texts), and the functions by their numbers.
 function M.load(options)
-   local layers = load_layers(options)
+   local declared = options.error_types or job.path and {} or nil -- nil: no job is known
+   local layers = load_layers(options, declared)
    local effective = effective_of(layers, options)
    local functions, numbers = number_functions(layers)
-   for _, name in ipairs(types_of(layers, options.error_types)) do
+   for _, name in ipairs(types_of(layers, declared)) do
       effective.rules[name] = number_rules(chain_of(layers, name, effective), numbers)
    end
    local warnings = {}

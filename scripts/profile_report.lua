@@ -66,9 +66,8 @@ end
 
 -- The effective profile of a name as the query's job and settings make it, and warnings.
 local function load_named(query, job, name)
-   local recovery, declared
-   if job then recovery, declared = job.recovery, job.error_types or {} end
-   return profile.load { name = name, recovery = recovery, set = query.set, error_types = declared }
+   return profile.load { name = name, recovery = job and job.recovery, set = query.set,
+                         error_types = job and job.error_types }
 end
 
 -- Every value of an effective profile: { key, value (as data), text, source, kind }, in the order shown.
@@ -244,6 +243,7 @@ local function check(query, job)
    local effective, warnings = load_named(query, job, query.words[1])
    local functions = functions_in(effective)
    for _, one in ipairs(suspicions(effective)) do warnings[#warnings + 1] = one end
+   for _, one in ipairs(require "mr.profile_explain".problems(query, job)) do warnings[#warnings + 1] = one end
    if query.json then
       return json { name = effective.name, path = effective.path, warnings = warnings, functions = functions,
                     good = true }, {}
@@ -254,7 +254,7 @@ end
 
 -- Loaded when it is asked for; it needs this module.
 local function explain(query, job)
-   return require "mr.profile_explain" (query, job)
+   return require "mr.profile_explain".run(query, job)
 end
 
 local commands = { list = list, show = show, diff = show_diff, check = check, explain = explain }

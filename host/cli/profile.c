@@ -140,7 +140,8 @@ static int print_answer(struct slice answer, bool json)
 static void on_alarm(int number)
 {
     static const char message[] =
-        "lmr: loading did not end and could not be stopped; a profile is a table of settings\n";
+        "lmr: the code of the profile or job did not end and could not be stopped; a profile is a "
+        "table of settings, and its functions decide at once\n";
     (void)number;
     ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     (void)ignored;

@@ -99,7 +99,19 @@ static const char json_text[] =
     "    split_size, sort_buffer, seed, profile\n"
     "    state_dir, work_dir, output\n"
     "    space_needed, space_free     for runs, in work_dir\n"
-    "    output_needed, output_free   for the result, in output\n";
+    "    output_needed, output_free   for the result, in output\n"
+    "\n"
+    "lmr profile:\n"
+    "\n"
+    "    list      [{\"name\":…,\"summary\":…}]\n"
+    "    show      name, path, values: [{\"key\":…,\"value\":…,\"source\":…,\"kind\":…}],\n"
+    "              kind being \"plan\" or \"policy\"\n"
+    "    check     name, path, warnings, functions, good\n"
+    "    diff      a, b, differences: [{\"key\":…,\"a\":…,\"b\":…}], each with value and\n"
+    "              source, or null where it is not set\n"
+    "    explain   name, path, types: [{\"type\":…,\"scenarios\":[{\"when\":…,\"steps\":\n"
+    "              [{\"failure\":…,\"action\":…,\"delay_least\":…,\"delay_most\":…,\n"
+    "              \"rule\":…,\"reason\":…}]}]}], built_in\n";
 
 static const char files_text[] =
     "    ~/.local/state/lmr/JOB-N/   a job's journal; removed by nobody but you\n"

@@ -83,6 +83,34 @@ double retry_jittered(const struct retry_rule *rule, double delay, uint32_t retr
     return delay;
 }
 
+void retry_jittered_range(const struct retry_rule *rule, double delay, double *least, double *most)
+{
+    delay = at_most(delay, rule->max_delay);
+    *least = *most = delay;
+    switch (rule->jitter) {
+    case JITTER_NONE:
+        break;
+    case JITTER_FULL:
+        *least = 0;
+        break;
+    case JITTER_EQUAL:
+        *least = delay / 2;
+        break;
+    case JITTER_DECORRELATED:
+        *least = at_most(rule->base_delay, rule->max_delay);
+        *most = at_most(fmax(rule->base_delay, 3 * delay), rule->max_delay);
+        break;
+    }
+}
+
+void retry_delay_range(const struct retry_rule *rule, uint32_t retry, double *least, double *most)
+{
+    double delay = plain_delay(rule, retry ? retry : 1);
+    if (rule->jitter == JITTER_DECORRELATED) /* each up to three times the one before */
+        delay = rule->base_delay * pow(3, (double)(retry ? retry : 1) - 1);
+    retry_jittered_range(rule, delay, least, most);
+}
+
 void retry_budget_init(struct retry_budget *b, double tokens, double refill)
 {
     *b = (struct retry_budget){ .left = tokens, .tokens = tokens, .refill = refill };

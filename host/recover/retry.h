@@ -33,9 +33,13 @@ struct retry_rule {
 /* Delay before retry `retry` (from 1). STRATEGY_FUNCTION counts as exponential (used when the
  * function fails). */
 double retry_delay(const struct retry_rule *rule, uint32_t retry, uint64_t seed);
+/* The least and the most that retry_delay may give, whatever the seed. */
+void retry_delay_range(const struct retry_rule *rule, uint32_t retry, double *least, double *most);
 /* Jitter alone, on a delay a strategy function gave (cut at max_delay first). Decorrelated takes it
  * for the delay before: uniform in [base, 3·delay). */
 double retry_jittered(const struct retry_rule *rule, double delay, uint32_t retry, uint64_t seed);
+/* The least and the most that retry_jittered may give. */
+void retry_jittered_range(const struct retry_rule *rule, double delay, double *least, double *most);
 
 /* Token bucket: a retry costs one, a success gives `refill` back, never more than `tokens`. (After
  * the retry throttling of gRPC, proposal A6.) */

@@ -146,6 +146,22 @@ static double at_least_asked(const struct decision *d, double delay)
     return sane_delay(fmax(delay, d->err->retry_after));
 }
 
+static void set_delay(const struct decision *d, double delay, double least, double most,
+                      struct verdict *out)
+{
+    out->delay_seconds = at_least_asked(d, delay);
+    out->delay_least = at_least_asked(d, least);
+    out->delay_most = at_least_asked(d, most);
+}
+
+static void set_drawn_delay(const struct decision *d, const struct retry_rule *numbers,
+                            struct verdict *out)
+{
+    double least, most;
+    retry_delay_range(numbers, d->context->retry, &least, &most);
+    set_delay(d, retry_delay(numbers, d->context->retry, d->context->seed), least, most, out);
+}
+
 /* What is not for a retry is not said of anything else. */
 static void keep_to_action(struct verdict *v)
 {
@@ -164,6 +180,7 @@ static enum verdict_next conclude(const struct decision *d, struct opinion *o,
     keep_to_action(&o->v);
     o->v.delay_seconds = sane_delay(o->v.delay_seconds);
     *out = o->v;
+    out->delay_least = out->delay_most = o->v.delay_seconds;
     if (o->v.action != VERDICT_RETRY)
         return VERDICT_DECIDED;
     if (ask && o->numbers && o->numbers->strategy == STRATEGY_FUNCTION) {
@@ -173,10 +190,10 @@ static enum verdict_next conclude(const struct decision *d, struct opinion *o,
         ask->pending = o->v;
         return VERDICT_ASK;
     }
-    double delay = o->v.delay_seconds;
     if (o->numbers)
-        delay = retry_delay(o->numbers, d->context->retry, d->context->seed);
-    out->delay_seconds = o->is_exact ? delay : at_least_asked(d, delay);
+        set_drawn_delay(d, o->numbers, out);
+    else if (!o->is_exact)
+        set_delay(d, o->v.delay_seconds, o->v.delay_seconds, o->v.delay_seconds, out);
     return VERDICT_DECIDED;
 }
 
@@ -394,8 +411,10 @@ static enum verdict_next answer_for_delay(const struct decision *d, const struct
         return VERDICT_DECIDED;
     }
     *out = ask->pending;
+    double least, most;
+    retry_jittered_range(ask->numbers, delay, &least, &most);
     delay = retry_jittered(ask->numbers, delay, d->context->retry, d->context->seed);
-    out->delay_seconds = at_least_asked(d, delay);
+    set_delay(d, delay, least, most, out);
     return VERDICT_DECIDED;
 }
 
@@ -451,8 +470,7 @@ void verdict_no_answer(const struct rules *rules, const struct err *err,
         return;
     }
     *out = ask->pending;
-    out->delay_seconds =
-        at_least_asked(&d, retry_delay(ask->numbers, context->retry, context->seed));
+    set_drawn_delay(&d, ask->numbers, out);
     tell_problem(out, problem, "the delay is exponential");
 }
 

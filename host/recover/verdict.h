@@ -49,6 +49,7 @@ enum { VERDICT_DELAY_MAX = 7 * 24 * 3600 };
 struct verdict {
     enum verdict_action action;
     double delay_seconds;
+    double delay_least, delay_most; /* what jitter could have made of it; without: the delay */
     uint64_t memory_limit;  /* of the next attempts of this task, bytes; 0: as before */
     double timeout_seconds; /* of the next attempts: a task or progress timeout that is set and lower
                                is raised to it; 0: as before */

@@ -13,6 +13,7 @@ void mr_setup(lua_State *L)
     lua_setfield(L, -2, "mr");
     native_add_check(L);
     native_add_run(L);
+    native_add_profile(L);
     failure_push_metatable(L);
     lua_setfield(L, -2, "failure");
     script_of(L)->natives = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -17,6 +17,7 @@ void mr_add_task(lua_State *L);   /* task, increment, status, progress, sleep, o
 void mr_add_side(lua_State *L);   /* lookup, side_pairs */
 void mr_add_text(lua_State *L);   /* words, split, fields, json_encode, json_decode, parse_time, null */
 void native_add_check(lua_State *L); /* for validation: nearest, size, duration, check_input, … */
+void native_add_profile(lua_State *L); /* for lmr profile explain: rules, verdict, … */
 void native_add_run(lua_State *L);   /* for mr.run: run_map, run_reduce, files */
 
 #endif

@@ -36,7 +36,8 @@ static int answer_body(lua_State *L)
 static enum status settle(enum status st, struct err *e)
 {
     if (st == ST_TIMEOUT)
-        return err_set(e, st, "loading took longer than %d s and was stopped; a profile is a table of settings, a job file returns a job",
+        return err_set(e, st, "the code of the profile or job took longer than %d s and was stopped; a profile is a table of settings, and its "
+                       "functions decide at once",
                        PROFILE_SECONDS);
     if (st == ST_SCRIPT)
         e->status = st = ST_USAGE;

@@ -160,14 +160,29 @@ describe("lmr profile check", function()
       assert.equal(6, #cjson.decode(out("check", "./p.lua", "--json")).warnings)
    end)
 
+   it("tells what its functions raise or return wrongly", function()
+      local result = lmr("check", file("p.lua", [[return { on_error = {
+         timeout = function(err) return err.nonsense.x end,
+         bad_record = function() return "quarantin" end,
+         task_crash = function(err, ctx) return ctx.retry > 1 and "fail" or nil end } }]]))
+      assert.same({
+         "lmr: warning: ./p.lua:2: err has no field 'nonsense'; it has: type, message, traceback, details, task, " ..
+            "attempt, worker, exit_status, signal, file, offset, record, key, elapsed_seconds, memory_peak, " ..
+            "fingerprint, simulated",
+         "lmr: warning: ./p.lua:3: returned \"quarantin\", which is no verdict; is it \"quarantine\"?",
+      }, h.lines(result.err))
+      assert.equal(0, result.code)
+   end)
+
    it("stops code that does not end", function()
-      local result = lmr("check", file("p.lua", "while true do pcall(function() while true do end end) end"))
-      assert.equal("lmr: loading took longer than 3 s and was stopped; a profile is a table of settings, a job file " ..
-         "returns a job\n", result.err)
-      assert.equal(2, result.code)
-      result = lmr("check", file("p.lua", 'string.find(("a"):rep(40), (".-"):rep(20) .. "b")'))
-      assert.equal("lmr: loading did not end and could not be stopped; a profile is a table of settings\n", result.err)
-      assert.equal(2, result.code)
+      for _, text in ipairs { "while true do pcall(function() while true do end end) end",
+         "return { on_error = { timeout = function() while true do end end } }" } do
+         refused("the code of the profile or job took longer than 3 s and was stopped; a profile is a table of " ..
+            "settings, and its functions decide at once", "check", file("p.lua", text))
+      end
+      refused("the code of the profile or job did not end and could not be stopped; a profile is a table of " ..
+         "settings, and its functions decide at once", "check",
+         file("p.lua", 'string.find(("a"):rep(40), (".-"):rep(20) .. "b")'))
    end)
 
    it("gives the code of a profile 64 MB", function()
@@ -189,6 +204,154 @@ describe("lmr profile diff", function()
       local all = cjson.decode(out("diff", "production", "./p.lua", "--json")).differences
       assert.same({ key = "retry.max_retries", a = { value = 7, source = line_of("profiles/production.lua",
          "max_retries = ") }, b = { value = 2, source = "./p.lua:1" } }, all[1])
+   end)
+end)
+
+-- Steps of the first scenario of a type, or of the one named `when`.
+local function steps(name, type_name, when, ...)
+   for _, one in ipairs(cjson.decode(out("explain", name, "--json", ...)).types) do
+      for _, scenario in ipairs(one.type == type_name and one.scenarios or {}) do
+         if not when or scenario.when == when then return scenario.steps end
+      end
+   end
+end
+
+local SAME = "at the same record each time"
+
+-- What is decided at each failure, in short.
+local function actions(list)
+   local short = {}
+   for i, step in ipairs(list) do short[i] = step.action end
+   return table.concat(short, " ")
+end
+
+local function spans(list)
+   local all = {}
+   for i, step in ipairs(list) do
+      if step.action == "retry" then all[i] = { step.delay_least, step.delay_most } end
+   end
+   return all
+end
+
+describe("lmr profile explain", function()
+   it("gives the delays of each strategy, and what jitter may make of them", function()
+      local base, max, factor, retries = 0.5, 20, 3, 6
+      local delay = {
+         immediate = function() return 0 end, fixed_delay = function() return base end,
+         linear_backoff = function(n) return base * n end,
+         exponential_backoff = function(n) return base * factor ^ (n - 1) end,
+      }
+      local range = {
+         none = function(d) return { d, d } end, full = function(d) return { 0, d } end,
+         equal = function(d) return { d / 2, d } end,
+      }
+      for strategy, f in pairs(delay) do
+         for jitter, between in pairs(range) do
+            local expected = {}
+            for n = 1, retries do expected[n] = between(math.min(f(n), max)) end
+            local list = steps(file("p.lua", ([[return { retry = { strategy = "%s", jitter = "%s", max_retries = %d,
+               base_delay_seconds = %g, max_delay_seconds = %g, backoff_multiplier = %g } }]]):format(strategy, jitter,
+               retries, base, max, factor)), "task_crash")
+            assert.same(expected, spans(list))
+            assert.equal(("retry "):rep(retries) .. "fail", actions(list))
+         end
+      end
+      local expected = {}
+      for n = 1, retries do expected[n] = { base, math.min(base * 3 ^ n, max) } end
+      assert.same(expected, spans(steps(file("p.lua", ([[return { retry = { jitter = "decorrelated", max_retries = %d,
+         base_delay_seconds = %g, max_delay_seconds = %g } }]]):format(retries, base, max)), "task_crash")))
+   end)
+
+   it("tells the built-in verdicts of production", function()
+      assert.equal("retry quarantine", actions(steps("production", "task_crash", SAME)))
+      assert.equal("retry quarantine", actions(steps("production", "timeout", SAME)))
+      assert.equal("quarantine", actions(steps("production", "bad_record")))
+      assert.equal("quarantine", actions(steps("production", "script_error")))
+      assert.equal("stop", actions(steps("production", "network_failure", "the server answers 401")))
+      assert.equal("fail", actions(steps("production", "network_failure", "the server answers 404")))
+      assert.equal("retry retry retry stop", actions(steps("production", "disk_full")))
+      assert.equal("retry fail", actions(steps("production", "data_corruption", "in an input file")))
+      local memory = {}
+      for i, step in ipairs(steps("production", "memory_error", SAME)) do memory[i] = step.memory_limit or false end
+      assert.same({ 1 << 30, 2 << 30, 4 << 30, false }, memory)
+      assert.equal("fail", actions(steps("development", "bad_record")))
+      assert.same({ { 0.1, 0.1 }, { 0.1, 0.1 } }, spans(steps("development", "task_crash")))
+      assert.same({ { 0, 0 }, { 0, 0 }, { 0, 0 } }, spans(steps("testing", "task_crash")))
+   end)
+
+   it("names the rule that decides, and calls functions with what such a failure looks like", function()
+      local name = file("p.lua", [[return { on_error = {
+         timeout = function(err, ctx)
+            assert(err.details.limit == "progress_timeout_seconds" and err.type == "timeout")
+            assert(ctx.limits.max_attempts == 20 and ctx.job.failures.timeout == ctx.retry)
+            assert(ctx.attempt == ctx.failures)
+            if ctx.retry > 2 then return { action = "stop", reason = "enough" } end
+            return { action = "retry", delay_seconds = 10 * ctx.retry, timeout_seconds = 60, fresh_worker = true }
+         end,
+         disk_full = { max_retries = 1, strategy = "fixed_delay", jitter = false, on_exhausted = "abort" },
+         bad_record = "drop_task",
+         task_crash = { max_retries = 2, strategy = function(retry) return retry * retry end, jitter = "equal" },
+      } }]])
+      local list = steps(name, "timeout")
+      assert.equal("retry retry stop", actions(list))
+      assert.same({ { 10, 10 }, { 20, 20 } }, spans(list))
+      assert.same({ "./p.lua:2", "enough" }, { list[3].rule, list[3].reason })
+      assert.same({ 60, true }, { list[1].timeout_seconds, list[1].fresh_worker })
+      list = steps(name, "disk_full")
+      assert.equal("retry abort", actions(list))
+      assert.same({ "./p.lua:9", "./p.lua:9" }, { list[1].rule, list[2].rule })
+      assert.equal("drop_task", actions(steps(name, "bad_record")))
+      list = steps(name, "task_crash")
+      assert.same({ { 0.5, 1 }, { 2, 4 } }, spans(list))
+   end)
+
+   it("shows the bounds: attempts and the retry budget", function()
+      local list = steps("production", "task_crash", nil, "--set", "limits.max_attempts=3")
+      assert.equal("retry retry fail", actions(list))
+      assert.equal("limits.max_attempts", list[3].rule)
+      list = steps("production", "task_crash", nil, "--set", "retry_budget.tokens=1")
+      assert.equal("retry fail", actions(list))
+      assert.equal("retry_budget", list[2].rule)
+   end)
+
+   it("lets the built-in verdict stand where a function fails, and says so", function()
+      local name = file("p.lua", "return { on_error = { bad_record = function(err) return err.record + {} end } }")
+      local list = steps(name, "bad_record")
+      assert.equal("quarantine", actions(list))
+      assert.equal("built-in: bad_record", list[1].rule)
+      assert.matches("the policy failed (./p.lua:1: attempt to perform arithmetic on a table value", list[1].reason,
+         1, true)
+   end)
+
+   it("knows the job's own types, and its recovery", function()
+      file("job.lua", 'local mr = require "mr"\nreturn mr.job { map = print, error_types = { "rate_limited" },\n' ..
+         "recovery = { on_error = { rate_limited = { max_retries = 1,\nstrategy = 'immediate' } } } }")
+      local list = steps("testing", "rate_limited", SAME, "--job", "job.lua")
+      assert.equal("retry quarantine", actions(list))
+      assert.equal("job.lua:3", list[1].rule)
+   end)
+
+   it("prints delays as a span, equal lines as one, and the table of built-in verdicts", function()
+      local text = out("explain", "production")
+      assert.matches("\n    2  retry after 0–2 s   built%-in: task_crash  retry 2 of 7\n", text)
+      assert.matches("\n    1–19  recompute ", text)
+      assert.matches("\n    1  stop  +profiles/production%.lua:%d+  access refused %(401%)", text)
+      local built_in = text:match("\nBuilt%-in verdicts, [^\n]+:\n(.*)$")
+      for _, name in ipairs { "task_crash", "network_failure", "disk_full", "memory_error", "timeout",
+         "data_corruption", "script_error", "bad_record" } do
+         assert.matches("  " .. name .. " ", built_in, 1, true)
+         assert.matches("\n" .. name .. ": ", text, 1, true)
+      end
+      local one = out("explain", "production", "--type", "disk_full")
+      assert.matches("\ndisk_full: ", one, 1, true)
+      assert.is_nil(one:find("task_crash:", 1, true))
+      assert.equal(#h.lines(one), #h.lines((one:gsub("\n  script_error", ""))))
+   end)
+
+   it("refuses a type that is none", function()
+      refused("no error type 'timout'; is it 'timeout'?", "explain", "production", "--type", "timout")
+      refused("no error type 'xyzzy'; there are: task_crash, network_failure, disk_full, memory_error, timeout, " ..
+         "data_corruption, script_error, bad_record", "explain", "production", "--type", "xyzzy")
    end)
 end)
 
