@@ -4,6 +4,7 @@
 #include "base/sys.h"
 #include "data/json.h"
 #include "script/attempt.h"
+#include "script/failure.h"
 #include "script/task.h"
 
 #include <stdio.h>
@@ -291,9 +292,12 @@ enum status quarantine_put(struct quarantine *q, const struct culprit *c, struct
 {
     if (q->max >= 0 && q->count >= (uint64_t)q->max && is_known(q, e))
         return refuse_more(q, c, e);
-    if (!is_allowed(q, e))
-        return e->status;
-    return write_entry(q, c, e);
+    if (is_allowed(q, e))
+        return write_entry(q, c, e);
+    struct script *s = q->task->script;
+    if (script_is_stopped(s)) /* while it asked */
+        (void)failure_status(s, LUA_OK, e);
+    return e->status;
 }
 
 static void read_skip_error(struct slice skip, struct err *e)

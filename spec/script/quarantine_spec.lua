@@ -477,6 +477,54 @@ describe("a group put aside", function()
    end)
 end)
 
+describe("a worker", function()
+   local function ask(replies)
+      local dir, lines, asked, results = h.tmpdir(), {}, {}, {}
+      h.write(dir, "job.lua", probe.job("if value == '2' then error('two') end emit(value)"))
+      h.write(dir, "in.txt", numbers(3))
+      for i, reply in ipairs(replies) do
+         lines[i] = cjson.encode { kind = "map", task = "map_0", job = "job.lua", serial = i, partitions = 0,
+            part = "part", put_aside = { script_error = "ask" }, quarantine = "aside", reply = reply,
+            parts = { { path = "in.txt", from = 0, to = 6, size = 6, input = 0 } } } .. "\n"
+      end
+      local run = h.run({ h.binary }, { binary = h.tool("worker_probe"), stdin = table.concat(lines), dir = dir })
+      assert.same({ 0, "" }, { run.code, run.err })
+      for _, line in ipairs(h.lines(run.out)) do
+         local message = cjson.decode(line)
+         if message.type == 5 then asked[#asked + 1] = message.payload end
+         if message.type == 3 then results[#results + 1] = message.payload end
+      end
+      return results, asked
+   end
+
+   it("asks its driver, and waits", function()
+      local results, asked = ask { true, false, "stale", true }
+      assert.same({ 4, 4 }, { #results, #asked })
+      for i, expect in ipairs { true, false, false, true } do
+         local e = asked[i].error
+         assert.same({ i, "script_error", "job.lua:3: two", 1 }, { asked[i].serial, e.type, e.message, e.record })
+         assert.is_true(e.elapsed_seconds >= 0 and e.memory_peak > 0)
+         local result = results[i]
+         if expect then
+            assert.same({ 1, 2 }, { result.result.quarantine.records, result.result.part.records })
+         else
+            assert.same({ "script_error", 1 }, { result.error.type, result.error.record })
+            assert.is_true(result.error.elapsed_seconds >= 0 and result.error.memory_peak > 0)
+         end
+      end
+   end)
+
+   it("that is interrupted meanwhile waits no more", function()
+      local results = ask { "interrupt", true }
+      assert.same({ "timeout", 1 }, { results[1].error.type, results[1].error.record })
+      assert.equal(1, results[2].result.quarantine.records)
+   end)
+
+   it("ends with its driver meanwhile", function()
+      assert.same({}, (ask { "die" }))
+   end)
+end)
+
 describe("a sample", function()
    it("passes over what fails", function()
       local lines = {}
