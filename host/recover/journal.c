@@ -46,7 +46,7 @@ static const char schema[] =
     "  kind TEXT, -- run, part, side (mr.output), quarantine\n"
     "  path TEXT, name TEXT, records INTEGER, bytes INTEGER, checksum TEXT);\n"
     "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);\n"
-    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT); -- warning, note, profile, stop\n";
+    "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT); -- warning, note, detail, profile, drop\n";
 
 enum statement {
     PUT_JOB,

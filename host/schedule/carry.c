@@ -100,8 +100,13 @@ static void record_commit(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
     const struct running *r = &d->running[a->slot];
+    char name[TASK_NAME_MAX], took[SIZE_TEXT_MAX];
     w->winner = r->id;
     count_commit(d, a);
+    if (work_is_counted(w))
+        report_detail(d, "%s.%u%s is committed after %s", task_name(d, w, name), r->id.number,
+                      r->id.speculative ? "s" : "",
+                      duration_format((double)(sys_wall_clock() - r->started) / 1e9, took));
     result_commit(d, w);
     if (d->journal)
         result_journal(d, w, r);
@@ -141,6 +146,7 @@ static void spawn(struct driver *d, const struct core_action *a)
 static void assign(struct driver *d, const struct core_action *a)
 {
     struct buf assignment = BUF_EMPTY;
+    char name[TASK_NAME_MAX];
     struct err e;
     struct work *w = &d->work[a->task];
     struct running *r = &d->running[a->slot];
@@ -155,6 +161,9 @@ static void assign(struct driver *d, const struct core_action *a)
     if (work_is_counted(w)) {
         d->totals.attempts++;
         statistics_attempt(&d->statistics, a->speculative);
+        if (a->attempt > 0 || a->speculative)
+            report_detail(d, "%s.%u%s begins on worker %ld", task_name(d, w, name), a->attempt,
+                          a->speculative ? "s" : "", r->worker);
     }
     enum status st = assign_put(d, a->task, r, &assignment, &e);
     if (st == ST_OK)

@@ -178,6 +178,19 @@ static void read_restarts(struct description *d, struct slice intensity)
                                                  RESTART_WINDOW_SECONDS);
 }
 
+static enum log_level read_log_level(struct slice profile)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    struct slice log;
+    char level[16];
+    if (!val_get(profile, "log", &log) || !val_get_cstr(log, "level", level, sizeof level))
+        return LOG_NOTES;
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+        if (strcmp(level, names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_NOTES;
+}
+
 /* What a policy decides: a running job may get it anew. */
 static enum status read_policy(struct description *d, struct err *e)
 {
@@ -188,6 +201,7 @@ static enum status read_policy(struct description *d, struct err *e)
     d->profile_hash = XXH3_64bits(d->profile.p, d->profile.n);
     d->memory_limit = size_field(limits, "memory_limit");
     d->limits.speculate = val_get_bool(speculation, "enabled", false);
+    d->log_level = read_log_level(d->profile);
     read_timeouts(d, limits);
     read_restarts(d, intensity);
     enum status st = read_quarantined(d, limits, e);
@@ -243,7 +257,7 @@ static enum status read_arrays(struct description *d, struct err *e)
 enum status description_read(struct description *d, struct slice encoded, struct err *e)
 {
     struct slice field;
-    *d = (struct description){ .encoded = BUF_EMPTY, .arena = ARENA_EMPTY };
+    *d = (struct description){ .encoded = BUF_EMPTY, .arena = ARENA_EMPTY, .log_level = LOG_NOTES };
     if (buf_append_slice(&d->encoded, encoded) != ST_OK)
         return err_memory(e, "the job's description", encoded.n);
     struct slice map = buf_slice(&d->encoded);

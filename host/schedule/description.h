@@ -24,6 +24,9 @@ struct described_step {
     uint32_t group_by, max_rounds;
 };
 
+/* log.level: what is told while the job runs. Errors always are. */
+enum log_level { LOG_ERRORS, LOG_WARNINGS, LOG_NOTES, LOG_ALL };
+
 struct description {
     struct buf encoded;
     struct arena arena;
@@ -43,6 +46,7 @@ struct description {
     uint64_t memory_limit; /* bytes, 0: none */
     struct core_limits limits;
     struct rules rules; /* in the arena */
+    enum log_level log_level;
     double max_quarantined_share; /* of all records, 0 … 1; < 0: max_quarantined counts */
     uint64_t max_quarantined;
 };

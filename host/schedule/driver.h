@@ -372,6 +372,8 @@ void finish_summary(struct driver *d);
 void report_snapshot(const struct driver *d, struct job_snapshot *out);
 void report_progress(struct driver *d);
 void report_note(struct driver *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Told, and journalled, with log.level = "debug" only. */
+void report_detail(struct driver *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void report_warning(struct driver *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

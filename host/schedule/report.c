@@ -17,7 +17,7 @@ void report_note(struct driver *d, const char *format, ...)
     va_end(args);
     if (d->journal)
         journal_event(d->journal, "note", text);
-    if (d->observer->note)
+    if (d->observer->note && d->job.log_level >= LOG_NOTES)
         d->observer->note(d->observer->context, text);
 }
 
@@ -30,8 +30,23 @@ void report_warning(struct driver *d, const char *format, ...)
     va_end(args);
     if (d->journal)
         journal_event(d->journal, "warning", text);
-    if (d->observer->warning)
+    if (d->observer->warning && d->job.log_level >= LOG_WARNINGS)
         d->observer->warning(d->observer->context, text);
+}
+
+void report_detail(struct driver *d, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+    if (d->job.log_level < LOG_ALL)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (d->journal)
+        journal_event(d->journal, "detail", text);
+    if (d->observer->note)
+        d->observer->note(d->observer->context, text);
 }
 
 /* What running attempts have taken in so far, on top of what is committed. */
