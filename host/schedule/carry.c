@@ -219,6 +219,8 @@ static void stage_done(struct driver *d, const struct core_action *a)
     d->phase = JOB_REDUCE;
     d->totals.phase_tasks = d->plan.partitions;
     d->totals.phase_done = d->totals.phase_bytes_done = 0;
+    for (uint32_t i = d->maps; i < d->work_count; i++) /* before a kill */
+        d->totals.phase_done += d->core.tasks[i].state == TASK_COMMITTED;
     d->totals.phase_bytes = d->totals.run_bytes - d->run_bytes_before;
 }
 

@@ -7,6 +7,7 @@
  *   change.c   another profile for the running job
  *   aside.c    records put aside: what attempts are told, what they bring, how many may be
  *   steps.c    what comes next: prepare, run, stop test, publish
+ *   restore.c  a job that goes on: where it stood, and what is done (restore.h)
  *   plan.c     inputs, splits, reducers, space
  *   assign.c   assignments
  *   result.c   what committed attempts brought
@@ -158,6 +159,7 @@ struct driver {
     enum driver_at at;
     enum job_phase phase;
     uint32_t workers;
+    struct restore *restore; /* NULL: a new job */
     struct description job;
     struct place place;
     struct journal *journal;
@@ -226,6 +228,9 @@ struct work_group {
 /* Loads tasks into the core and begins: each group a stage of its own when `staged`, else all in
  * one. */
 void driver_load(struct driver *d, const struct work_group *groups, uint32_t count, bool staged);
+/* The task table alone, as driver_load makes it. */
+enum status driver_make_work(struct driver *d, const struct work_group *groups, uint32_t count,
+                             struct err *e);
 /* Starts the spooling of standard input; steps_spooled follows. */
 void driver_spool(struct driver *d, const char *path);
 /* Ends the job at once, in good order, to be resumed later (exit code 75). */
@@ -352,6 +357,13 @@ void kept_free(struct kept_files *k);
 void kept_unlink(const struct kept_files *k);
 /* A committed attempt: totals and warnings. */
 void result_commit(struct driver *d, struct work *w);
+/* The totals alone. */
+void result_count(struct driver *d, const struct work *w);
+/* Calls `take` for each mr.output file of a result, until one does not return ST_OK. */
+typedef enum status (*result_take_output)(struct driver *d, void *context, const char *path,
+                                          const char *name, struct slice description);
+enum status result_each_output(struct driver *d, const struct work *w, result_take_output take,
+                               void *context);
 /* What was committed does not count any more. */
 void result_undo(struct driver *d, struct work *w);
 /* Rows and files of the commit into the journal. */

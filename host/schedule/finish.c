@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 #include "data/output.h"
+#include "schedule/restore.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -190,7 +191,7 @@ static enum status publish(struct driver *d, struct err *e)
 static enum status check_output(struct driver *d, struct err *e)
 {
     struct place *p = &d->place;
-    if (!p->output_dir)
+    if (!p->output_dir || restore_was_publishing(d))
         return ST_OK;
     enum status st = publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
     if (st == ST_USAGE)
@@ -290,7 +291,8 @@ static void advise_on_space(struct driver *d)
 /* A publishing may have moved an earlier result into the stage folder. */
 static bool has_committed(const struct driver *d)
 {
-    if (d->at == AT_PUBLISH && d->place.output_dir)
+    if (d->restore || (d->at == AT_PUBLISH && d->place.output_dir) ||
+        (d->at >= AT_PREPARE && d->has_stdin)) /* nobody can give us that again */
         return true;
     return d->at >= AT_RUN && d->at < AT_END &&
            d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
@@ -310,7 +312,9 @@ static void close_failed(struct driver *d)
                     d->place.work_dir, d->place.work_dir != d->place.stage_dir ? " and " : "",
                     d->place.work_dir != d->place.stage_dir ? d->place.stage_dir : "");
     if (d->journal) {
-        if (d->at != AT_PUBLISH || !d->place.output_dir) /* a publishing can be finished yet */
+        bool publishing = restore_was_publishing(d) ||
+                          (d->at == AT_PUBLISH && d->place.output_dir);
+        if (!publishing) /* that can be finished yet */
             journal_job(d->journal, "state", state);
         journal_job(d->journal, "message", d->failure.message);
     }
@@ -343,8 +347,8 @@ static void complete(struct driver *d)
 void finish_cleanup(struct driver *d)
 {
     struct err e;
-    if (!d->place.job_dir)
-        return;
+    if (!d->place.job_dir || (d->restore && !d->journal))
+        return; /* nothing was begun */
     if (d->at == AT_END) {
         complete(d);
         if (place_remove_temporary(&d->place, true, &e) != ST_OK)
@@ -357,14 +361,42 @@ void finish_cleanup(struct driver *d)
         place_remove_all(&d->place);
 }
 
+/* As a shell reads it: in quotes where that is needed. */
+static enum status put_word(struct buf *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%";
+    if (word[0] && word[strspn(word, plain)] == '\0')
+        return buf_append_str(out, word);
+    enum status st = buf_append_byte(out, '\'');
+    for (; *word && st == ST_OK; word++)
+        st = *word == '\'' ? buf_append_str(out, "'\\''") : buf_append_byte(out, (uint8_t)*word);
+    return st == ST_OK ? buf_append_byte(out, '\'') : st;
+}
+
+/* What goes on with the job, or NULL: there is nothing to go on with, or no way. */
+static const char *resume_command(const struct driver *d, struct buf *out)
+{
+    if (d->at == AT_END || d->at < AT_PREPARE || !d->place.job_id)
+        return NULL;
+    enum status st = buf_append_str(out, "lmr resume ");
+    if (st == ST_OK)
+        st = put_word(out, d->place.job_id);
+    if (st == ST_OK && d->options->state_dir)
+        st = buf_append_str(out, " --state-dir ");
+    if (st == ST_OK && d->options->state_dir)
+        st = put_word(out, d->place.state_dir);
+    return st == ST_OK && buf_terminate(out) == ST_OK ? (const char *)out->p : NULL;
+}
+
 void finish_summary(struct driver *d)
 {
-    struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY;
+    struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY, resume = BUF_EMPTY;
     struct job_summary summary = { .job_id = d->place.job_id,
                                    .output_dir = d->place.output_dir ? d->options->output_dir
                                                                      : "" };
-    if (!d->place.job_dir || !d->observer->summary)
+    if (!d->place.job_dir || (d->restore && d->at < AT_PREPARE) || !d->observer->summary)
         return;
+    summary.resume_command = resume_command(d, &resume);
     report_snapshot(d, &summary.totals);
     summary.wall_seconds = (double)(sys_now() - d->started) / 1e9;
     summary.cpu_seconds = (double)(sys_cpu_time() + sys_children_cpu_time()) / 1e9;
@@ -378,6 +410,7 @@ void finish_summary(struct driver *d)
     summary.quarantine_dir = d->place.quarantine_dir;
     summary.dropped = d->dropped;
     d->observer->summary(d->observer->context, &summary);
+    buf_free(&resume);
     buf_free(&counters);
     buf_free(&statistics);
 }

@@ -1,0 +1,649 @@
+#include "schedule/restore.h"
+
+#include "base/sys.h"
+#include "schedule/driver.h"
+#include "schedule/options.h"
+#include "schedule/past.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct restore {
+    struct past past;
+    bool publishing;           /* the state it was left in */
+    const struct past_step *here; /* where it stood; NULL: nowhere yet */
+    bool *held;                /* of each map and reduce of `here`: need not run again */
+    uint32_t held_count, done; /* done: held or dropped */
+};
+
+/* --- opening --- */
+
+static enum status copy_text(const char *text, struct arena *arena, const char **out, struct err *e)
+{
+    *out = text ? arena_strdup(arena, text) : NULL;
+    return text && !*out ? err_memory(e, "the job's options", strlen(text)) : ST_OK;
+}
+
+enum status job_options(const char *job_dir, struct arena *arena, struct run_options *out,
+                        const char **directory, struct err *e)
+{
+    struct past past = { .arena = ARENA_EMPTY };
+    struct buf path = BUF_EMPTY;
+    enum status st = buf_printf(&path, "%s/journal.db", job_dir);
+    if (st == ST_OK)
+        st = buf_terminate(&path);
+    st = st == ST_OK ? past_read_job((const char *)path.p, &past, e)
+                     : err_memory(e, "a path", strlen(job_dir));
+    if (st == ST_OK)
+        st = options_get(past_blob(&past, "options"), arena, out, e);
+    if (st == ST_OK)
+        st = copy_text(past_text(&past, "directory"), arena, directory, e);
+    if (st == ST_OK) /* `lmr profile use` may have changed it */
+        st = copy_text(past_text(&past, "profile_name"), arena, &out->profile, e);
+    past_free(&past);
+    buf_free(&path);
+    return st;
+}
+
+static const char *job_id_of(const char *job_dir)
+{
+    const char *slash = strrchr(job_dir, '/');
+    return slash ? slash + 1 : job_dir;
+}
+
+static enum status refuse_taken(struct restore *r, const char *job_dir, struct err *e)
+{
+    const char *host = past_text(&r->past, "host");
+    return err_set(e, ST_USAGE,
+                   "%s is at work already: process %" PRId64 " on %s goes on with it; wait for its end, or "
+                   "stop it, then resume",
+                   job_id_of(job_dir), past_number(&r->past, "pid", 0), host ? host : "another host");
+}
+
+/* What a job that is over says, and how it ended. */
+static enum status over(struct driver *d, const char *state, int *code)
+{
+    struct restore *r = d->restore;
+    const char *dir = past_text(&r->past, "output_dir");
+    int64_t aside = past_number(&r->past, "quarantined", 0);
+    *code = strcmp(state, "partial") == 0 ? EXIT_PARTIAL
+            : aside > 0                   ? EXIT_QUARANTINED
+                                          : EXIT_COMPLETE;
+    report_note(d, "%s is %s already%s%s; there is nothing left to do",
+                job_id_of(d->options->resume), state, dir ? ": its result is in " : "",
+                dir ? dir : "");
+    return ST_END;
+}
+
+static enum status check_state(struct driver *d, int *code, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *state = past_text(&r->past, "state");
+    if (!state)
+        return err_set(e, ST_CORRUPT, "the journal of %s does not say how the job stands",
+                       job_id_of(d->options->resume));
+    if (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0)
+        return over(d, state, code);
+    r->publishing = strcmp(state, "publishing") == 0;
+    if (!past_text(&r->past, "stage_dir") || !past_text(&r->past, "work_dir"))
+        return err_set(e, ST_CORRUPT, "the journal of %s does not say where the job keeps its work",
+                       job_id_of(d->options->resume));
+    return ST_OK;
+}
+
+/* The lock comes first, so that what is read then stays so. */
+enum status restore_open(struct driver *d, int *code, struct err *e)
+{
+    struct restore *r = sys_calloc(1, sizeof *r);
+    const char *dir = d->options->resume;
+    if (!r)
+        return err_memory(e, "the job's past", sizeof *r);
+    d->restore = r;
+    enum status locked = place_lock(&d->place, dir, e);
+    const char *path = place_join(&d->place, dir, "journal.db");
+    if (locked != ST_OK && locked != ST_END)
+        return locked;
+    enum status st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
+    if (st != ST_OK)
+        return st;
+    return locked == ST_END ? refuse_taken(r, dir, e) : check_state(d, code, e);
+}
+
+void restore_free(struct driver *d)
+{
+    struct restore *r = d->restore;
+    if (!r)
+        return;
+    past_free(&r->past);
+    sys_free(r->held);
+    sys_free(r);
+    d->restore = NULL;
+}
+
+bool restore_was_publishing(const struct driver *d)
+{
+    return d->restore && d->restore->publishing;
+}
+
+bool restore_is_here(const struct driver *d)
+{
+    const struct restore *r = d->restore;
+    return r && r->here && r->here->step == d->step + 1 && r->here->round == d->round;
+}
+
+bool restore_is_whole(const struct driver *d)
+{
+    return restore_is_here(d) && d->restore->done == d->restore->held_count;
+}
+
+/* --- folders and standard input --- */
+
+/* While its result is moved into place the output directory holds files of it. */
+enum status restore_place(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    struct place *p = &d->place;
+    enum status st = place_restore(p, d->options->resume, past_text(&r->past, "output_dir"),
+                                   past_text(&r->past, "stage_dir"),
+                                   past_text(&r->past, "work_dir"), e);
+    if (st != ST_OK || !p->output_dir)
+        return st;
+    if (!r->publishing)
+        return publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
+    p->replaces = d->options->overwrite;
+    return ST_OK;
+}
+
+enum status restore_stdin(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *path = place_join(&d->place, d->place.work_dir, "stdin");
+    int64_t bytes = past_number(&r->past, "stdin_bytes", -1);
+    struct stat info;
+    if (!path)
+        return err_memory(e, "a path", sizeof "stdin");
+    if (bytes < 0)
+        return err_set(e, ST_USAGE,
+                       "%s read standard input and ended before it had all of it, so it cannot be "
+                       "resumed; run the job again",
+                       d->place.job_id);
+    if (stat(path, &info) != 0 || info.st_size != bytes)
+        return err_set(e, ST_USAGE,
+                       "%s, where %s kept the %" PRId64
+                       " bytes of its standard input, is gone or changed; run the job again",
+                       path, d->place.job_id, bytes);
+    for (size_t i = 0; i < d->name_count; i++)
+        if (strcmp(d->names[i].path, "-") == 0)
+            d->names[i].path = path;
+    return inputs_expand(d->names, d->name_count, &d->arena, &d->files, e);
+}
+
+/* --- is it the same plan? --- */
+
+static enum status changed(struct driver *d, struct err *e, const char *what, uint64_t was,
+                           uint64_t is)
+{
+    return err_set(e, ST_USAGE,
+                   "%s of %s was %" PRIu64 " when the job began and is %" PRIu64
+                   " now, so its parts would not fit together; set it back, or run the job again",
+                   what, d->place.job_id, was, is);
+}
+
+static enum status compare_settings(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    struct slice was = slice_of(NULL, 0);
+    uint64_t seed = (uint64_t)past_number(&r->past, "seed", 0);
+    uint64_t buffer = (uint64_t)past_number(&r->past, "sort_buffer", (int64_t)d->sort_buffer);
+    if (seed != d->seed)
+        return changed(d, e, "the seed", seed, d->seed);
+    if (buffer != d->sort_buffer)
+        return changed(d, e, "the sort buffer", buffer, d->sort_buffer);
+    (void)val_get(past_blob(&r->past, "description"), "output", &was);
+    if (!slice_equal(was, d->job.output))
+        return err_set(e, ST_USAGE,
+                       "the output format of %s has changed since the job began, so its parts would not fit "
+                       "together; set it back, or run the job again",
+                       d->place.job_id);
+    if (r->past.step_count > 0 && r->past.steps[r->past.step_count - 1].step > d->job.step_count)
+        return changed(d, e, "the number of steps", r->past.steps[r->past.step_count - 1].step,
+                       d->job.step_count);
+    return ST_OK;
+}
+
+static bool same_part(const struct split_part *now, const struct past_split *then)
+{
+    return slice_equal(slice_str(now->path), then->path) && now->from == then->from &&
+           now->to == then->to && now->size == then->size;
+}
+
+/* The planned size of a file, or −1. */
+static int64_t size_now(const struct driver *d, struct slice path)
+{
+    for (size_t i = 0; i < d->plan.splits.count; i++)
+        for (size_t k = 0; k < d->plan.splits.splits[i].count; k++)
+            if (slice_equal(slice_str(d->plan.splits.splits[i].parts[k].path), path))
+                return (int64_t)d->plan.splits.splits[i].parts[k].size;
+    return -1;
+}
+
+static bool was_read(const struct past *p, const char *path)
+{
+    for (size_t i = 0; i < p->split_count; i++)
+        if (slice_equal(slice_str(path), p->splits[i].path))
+            return true;
+    return false;
+}
+
+/* Says what is different about the inputs. */
+static enum status explain(struct driver *d, struct err *e)
+{
+    const struct past *p = &d->restore->past;
+    static const char then[] = "; the job cannot go on with other input: put it back, or run the job again";
+    for (size_t i = 0; i < p->split_count; i++) {
+        const struct past_split *s = &p->splits[i];
+        int64_t size = size_now(d, s->path);
+        if (size < 0)
+            return err_set(e, ST_USAGE, "%.*s was an input of %s when it began, and is none now%s",
+                           (int)s->path.n, (const char *)s->path.p, d->place.job_id, then);
+        if ((uint64_t)size != s->size)
+            return err_set(e, ST_USAGE,
+                           "input %.*s changed since %s began: it had %" PRIu64
+                           " bytes and has %" PRId64 " now%s",
+                           (int)s->path.n, (const char *)s->path.p, d->place.job_id, s->size, size,
+                           then);
+    }
+    for (size_t i = 0; i < d->plan.splits.count; i++)
+        for (size_t k = 0; k < d->plan.splits.splits[i].count; k++) {
+            const char *path = d->plan.splits.splits[i].parts[k].path;
+            if (!was_read(p, path))
+                return err_set(e, ST_USAGE,
+                               "%s is an input of %s now, and was none when it began%s", path,
+                               d->place.job_id, then);
+        }
+    return err_set(e, ST_USAGE,
+                   "the inputs of %s would be split in another way than when it began (were split "
+                   "size, order or formats changed?); set that back, or run the job again",
+                   d->place.job_id);
+}
+
+static enum status compare_splits(struct driver *d, struct err *e)
+{
+    const struct past *p = &d->restore->past;
+    size_t at = 0;
+    char name[TASK_NAME_MAX];
+    for (size_t i = 0; i < d->plan.splits.count; i++) {
+        const struct split *split = &d->plan.splits.splits[i];
+        struct work w = { .kind = WORK_MAP, .index = (uint32_t)i };
+        (void)task_name(d, &w, name);
+        for (size_t k = 0; k < split->count; k++, at++)
+            if (at >= p->split_count || !same_part(&split->parts[k], &p->splits[at]) ||
+                !slice_equal(slice_str(name), p->splits[at].task))
+                return explain(d, e);
+    }
+    return at == p->split_count ? ST_OK : explain(d, e);
+}
+
+/* A total order may have found fewer boundaries than reduces were planned. */
+static enum status compare_reduces(struct driver *d, struct err *e)
+{
+    uint32_t was = d->restore->here->reduces, is = d->plan.partitions;
+    bool fewer = d->job.steps[d->step].total_order && was >= 1 && was < is;
+    return was == is || fewer ? ST_OK : changed(d, e, "the number of reduces", was, is);
+}
+
+/* --- earlier steps and rounds --- */
+
+static const struct past_task *past_of(const struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    return past_task(&d->restore->past, task_name(d, w, name));
+}
+
+/* Counts what the task brought, as its commit did; the journal has the statistics of it. */
+static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)
+{
+    struct statistics statistics = d->statistics;
+    w->winner = (struct attempt_id){ t->winner, t->speculative };
+    w->result.n = 0;
+    if (buf_append_slice(&w->result, t->result) != ST_OK)
+        return ST_MEMORY;
+    result_count(d, w);
+    d->totals.committed += work_is_counted(w);
+    d->statistics = statistics;
+    return ST_OK;
+}
+
+static enum status take_task(struct driver *d, struct work *w, struct err *e)
+{
+    char name[TASK_NAME_MAX];
+    const struct past_task *t = past_of(d, w);
+    if (t && t->dropped) {
+        w->dropped = true;
+        d->dropped++;
+        return ST_OK;
+    }
+    if (!t || !t->committed)
+        return err_set(e, ST_CORRUPT,
+                       "the journal of %s lacks the result of %s, which was done; run the job again",
+                       d->place.job_id, task_name(d, w, name));
+    return take_result(d, w, t) == ST_OK ? ST_OK : err_memory(e, "a result", t->result.n);
+}
+
+/* Moves to a step or round, as the job did when the one before was over. */
+static void go_to(struct driver *d, const struct past_step *s)
+{
+    if (s->step != d->step + 1) {
+        kept_free(&d->step_input);
+        d->step_input = d->pairs;
+        d->pairs = (struct kept_files){ NULL, 0, 0 };
+        d->previous.n = 0;
+    }
+    d->step = s->step - 1;
+    d->round = s->round;
+}
+
+static enum status take_round(struct driver *d, const struct past_step *s, struct err *e)
+{
+    const struct work_group groups[] = { { WORK_MAP, s->maps }, { WORK_REDUCE, s->reduces } };
+    go_to(d, s);
+    plan_round_free(&d->plan);
+    d->plan.partitions = s->reduces;
+    d->maps = s->maps;
+    d->totals.map_tasks += s->maps;
+    d->totals.reduce_tasks += s->reduces;
+    d->totals.tasks += s->maps + s->reduces;
+    enum status st = driver_make_work(d, groups, 2, e);
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
+        st = take_task(d, &d->work[i], e);
+    return st == ST_OK ? result_round(d, e) : st;
+}
+
+/* --- which files are there --- */
+
+static bool file_holds(const char *path, struct slice description)
+{
+    struct stat info;
+    int64_t bytes = val_get_int(description, "bytes", -1);
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && (bytes < 0 || info.st_size == bytes);
+}
+
+static bool holds(const struct driver *d, const struct work *w, const char *field, const char *dir,
+                  const char *ending)
+{
+    struct slice description;
+    struct buf path = BUF_EMPTY;
+    if (!val_get(buf_slice(&w->result), field, &description))
+        return true;
+    bool there = attempt_path(d, w, w->winner, dir, ending, &path) == ST_OK &&
+                 file_holds((const char *)path.p, description);
+    buf_free(&path);
+    return there;
+}
+
+static enum status output_holds(struct driver *d, void *context, const char *path,
+                                const char *name, struct slice description)
+{
+    (void)d;
+    (void)context;
+    (void)name;
+    return file_holds(path, description) ? ST_OK : ST_END;
+}
+
+/* Are the files of the task's winner there? Its run or part only `with_data`. */
+static bool files_hold(struct driver *d, const struct work *w, bool with_data)
+{
+    bool there = result_each_output(d, w, output_holds, NULL) == ST_OK &&
+                 holds(d, w, "quarantine", d->place.quarantine_dir, ".jsonl");
+    if (!there || !with_data)
+        return there;
+    return holds(d, w, "run", d->place.work_dir, ".run") &&
+           holds(d, w, "part", part_dir(d), ".part");
+}
+
+static bool is_held(struct driver *d, enum work_kind kind, uint32_t index, bool with_data)
+{
+    struct work w = { .kind = kind, .index = index, .result = BUF_EMPTY };
+    const struct past_task *t = past_of(d, &w);
+    if (!t || !t->committed)
+        return false;
+    if (d->restore->publishing)
+        return true;
+    w.winner = (struct attempt_id){ t->winner, t->speculative };
+    bool held = buf_append_slice(&w.result, t->result) == ST_OK && files_hold(d, &w, with_data);
+    buf_free(&w.result);
+    return held;
+}
+
+static bool is_dropped(struct driver *d, enum work_kind kind, uint32_t index)
+{
+    struct work w = { .kind = kind, .index = index };
+    const struct past_task *t = past_of(d, &w);
+    return t && t->dropped;
+}
+
+/* Once the parts are formatted the pairs they come from are not needed, and may be gone. */
+static bool formats_hold(struct driver *d)
+{
+    uint32_t count = 0;
+    bool all = !d->plan.is_last && d->step + 1 == d->job.step_count;
+    d->at = AT_FORMAT;
+    for (uint32_t i = 0; i < d->plan.partitions && all; i++)
+        if (!is_dropped(d, WORK_REDUCE, i))
+            all = is_held(d, WORK_FORMAT, count++, true);
+    d->at = AT_RUN;
+    return all && count > 0;
+}
+
+static bool judge_stage(struct driver *d, enum work_kind kind, uint32_t first, uint32_t count,
+                        bool with_data)
+{
+    struct restore *r = d->restore;
+    bool all = true;
+    for (uint32_t i = 0; i < count; i++) {
+        bool dropped = is_dropped(d, kind, i);
+        r->held[first + i] = !dropped && is_held(d, kind, i, with_data);
+        r->done += dropped || r->held[first + i];
+        all = all && (dropped || r->held[first + i]);
+    }
+    return all;
+}
+
+/* Runs are needed while a reduce is to read them: when the last one has committed they may be gone. */
+static enum status judge_round(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    uint32_t maps = (uint32_t)d->plan.splits.count, reduces = d->plan.partitions;
+    r->held_count = maps + reduces;
+    r->held = sys_calloc(r->held_count ? r->held_count : 1, sizeof *r->held);
+    if (!r->held)
+        return err_memory(e, "the task table", r->held_count);
+    bool with_parts = !formats_hold(d);
+    bool reduced = judge_stage(d, WORK_REDUCE, maps, reduces, with_parts) && reduces > 0;
+    (void)judge_stage(d, WORK_MAP, 0, maps, reduces == 0 ? with_parts : !reduced);
+    return ST_OK;
+}
+
+/* Pairs that a task is still to read cannot be made again. */
+static enum status check_pairs(const struct driver *d, struct err *e)
+{
+    struct stat info;
+    for (size_t i = 0; d->plan.reads_pairs && i < d->plan.splits.count; i++)
+        for (size_t k = 0; !d->restore->held[i] && k < d->plan.splits.splits[i].count; k++) {
+            const char *path = d->plan.splits.splits[i].parts[k].path;
+            if (stat(path, &info) != 0)
+                return err_set(e, ST_USAGE,
+                               "%s is gone, which an earlier step of %s wrote and a later one is to "
+                               "read; run the job again",
+                               path, d->place.job_id);
+        }
+    return ST_OK;
+}
+
+/* --- where it stood --- */
+
+static enum status plan_here(struct driver *d, struct err *e)
+{
+    const struct restore *r = d->restore;
+    go_to(d, r->here);
+    enum status st = plan_round(d, e);
+    if (st == ST_OK)
+        st = compare_splits(d, e);
+    if (st == ST_OK)
+        st = compare_reduces(d, e);
+    if (st != ST_OK)
+        return st;
+    d->plan.partitions = r->here->reduces;
+    if (buf_append_slice(&d->plan.boundaries, r->here->boundaries) != ST_OK)
+        return err_memory(e, "the boundaries", r->here->boundaries.n);
+    d->plan_hash = (uint64_t)past_number(&r->past, "plan_hash", 0);
+    st = judge_round(d, e);
+    return st == ST_OK ? check_pairs(d, e) : st;
+}
+
+static enum status go_where_it_stood(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    enum status st = ST_OK;
+    if (r->past.step_count == 0)
+        return ST_OK;
+    d->at = AT_RUN;
+    for (size_t i = 0; i + 1 < r->past.step_count && st == ST_OK && !d->ending; i++)
+        st = take_round(d, &r->past.steps[i], e);
+    r->here = &r->past.steps[r->past.step_count - 1];
+    if (st == ST_OK && !d->ending)
+        st = plan_here(d, e);
+    d->at = AT_DESCRIBE;
+    if (!d->ending)
+        return st;
+    *e = d->failure; /* results were too bad to go on with */
+    return e->status;
+}
+
+static enum status open_journal(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *path = place_join(&d->place, d->place.job_dir, "journal.db");
+    enum status st = place_remake(&d->place, e);
+    if (st == ST_OK)
+        st = path ? journal_open(path, d->job.durable, &d->journal, e)
+                  : err_memory(e, "a path", sizeof "journal.db");
+    if (st != ST_OK)
+        return st;
+    struct slice statistics = past_blob(&r->past, "statistics");
+    if (statistics.n > 0)
+        st = statistics_get(statistics, &d->statistics, e);
+    d->totals.attempts = d->statistics.attempts;
+    return st;
+}
+
+static void tell(struct driver *d)
+{
+    const struct restore *r = d->restore;
+    char text[160];
+    (void)snprintf(text, sizeof text, "resume: %" PRIu64 " tasks have committed, %u of %u of this step",
+                   d->totals.committed, r->done, r->held_count);
+    journal_event(d->journal, "resume", text);
+    report_note(d, "going on with %s: %u of %u tasks of step %u are done", d->place.job_id, r->done,
+                r->held_count, d->step + 1);
+}
+
+enum status restore_begin(struct driver *d, struct err *e)
+{
+    enum status st = compare_settings(d, e);
+    if (st == ST_OK)
+        st = go_where_it_stood(d, e);
+    if (st == ST_OK)
+        st = open_journal(d, e);
+    if (st == ST_OK)
+        tell(d);
+    return st;
+}
+
+/* --- tasks --- */
+
+static bool is_done(struct driver *d, uint32_t task)
+{
+    const struct restore *r = d->restore;
+    const struct work *w = &d->work[task];
+    if (d->at == AT_RUN)
+        return r->held[task];
+    if (d->at == AT_FORMAT)
+        return is_held(d, WORK_FORMAT, w->index, true);
+    return d->at == AT_STOP_TEST;
+}
+
+struct skipping {
+    struct work *work;
+    struct err *e;
+};
+
+static enum status skip(void *context, const struct err *failure)
+{
+    struct skipping *s = context;
+    s->work->failure->err = *failure;
+    return failure->record >= 0 ? aside_skip(s->work, s->e) : ST_OK;
+}
+
+/* Records that killed attempts are passed over by later ones too. */
+static enum status take_skips(struct driver *d, struct work *w, struct err *e)
+{
+    char name[TASK_NAME_MAX];
+    struct skipping skipping = { w, e };
+    w->failure = sys_calloc(1, sizeof *w->failure);
+    if (!w->failure)
+        return err_memory(e, "a failure", sizeof *w->failure);
+    enum status st = past_skips(&d->restore->past, task_name(d, w, name), 0, skip, &skipping);
+    sys_free(w->failure);
+    w->failure = NULL;
+    return st;
+}
+
+static void forget(struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    const struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
+    journal_redo(d->journal, &place);
+    if (work_is_counted(w))
+        report_note(d, "files that %s wrote are gone; it runs again", name);
+}
+
+static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
+{
+    struct work *w = &d->work[task];
+    const struct past_task *t = past_of(d, w);
+    enum core_state state = TASK_BLOCKED;
+    enum status st = ST_OK;
+    if (!t)
+        return ST_OK;
+    if (t->dropped) {
+        state = TASK_DROPPED;
+        w->dropped = true;
+        d->dropped++;
+    } else if (t->committed && is_done(d, task)) {
+        state = TASK_COMMITTED;
+        if (take_result(d, w, t) != ST_OK)
+            st = err_memory(e, "a result", t->result.n);
+    } else {
+        if (t->committed)
+            forget(d, w);
+        if (work_is_counted(w))
+            st = take_skips(d, w, e);
+    }
+    core_restore(&d->core, task, state, t->attempts, t->backups);
+    return st;
+}
+
+void restore_tasks(struct driver *d)
+{
+    struct err e;
+    enum status st = ST_OK;
+    if (!d->journal || !restore_is_here(d))
+        return;
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
+        st = restore_task(d, i, &e);
+    if (st != ST_OK)
+        driver_fail(d, &e, 1);
+}
