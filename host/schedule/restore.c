@@ -302,17 +302,15 @@ static const struct past_task *past_of(const struct driver *d, const struct work
     return past_task(&d->restore->past, task_name(d, w, name));
 }
 
-/* Counts what the task brought, as its commit did; the journal has the statistics of it. */
+/* Counts what the task brought, as its commit did. */
 static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)
 {
-    struct statistics statistics = d->statistics;
     w->winner = (struct attempt_id){ t->winner, t->speculative };
     w->result.n = 0;
     if (buf_append_slice(&w->result, t->result) != ST_OK)
         return ST_MEMORY;
     result_count(d, w);
     d->totals.committed += work_is_counted(w);
-    d->statistics = statistics;
     return ST_OK;
 }
 
@@ -642,8 +640,10 @@ void restore_tasks(struct driver *d)
     enum status st = ST_OK;
     if (!d->journal || !restore_is_here(d))
         return;
+    const struct statistics statistics = d->statistics; /* these commits are in it */
     for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
         st = restore_task(d, i, &e);
+    d->statistics = statistics;
     if (st != ST_OK)
         driver_fail(d, &e, 1);
 }
