@@ -8,6 +8,7 @@
  *   aside.c    records put aside: what attempts are told, what they bring, how many may be
  *   steps.c    what comes next: prepare, run, stop test, publish
  *   restore.c  a job that goes on: where it stood, and what is done (restore.h)
+ *   mend.c     a complete job that tries again what it had put aside
  *   plan.c     inputs, splits, reducers, space
  *   assign.c   assignments
  *   result.c   what committed attempts brought
@@ -204,6 +205,7 @@ struct driver {
     uint64_t quarantined;    /* records and groups of committed attempts */
     uint64_t round_units, round_quarantined; /* records of the maps of this round; then its groups */
     struct buf aside_example; /* the newest, in words, NUL-terminated */
+    uint64_t aside_before;   /* the round that runs: of them */
     uint32_t dropped;        /* tasks, of the job */
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
@@ -355,6 +357,8 @@ enum status kept_add(struct kept_files *k, const char *path, struct slice name,
                      struct slice description);
 void kept_free(struct kept_files *k);
 void kept_unlink(const struct kept_files *k);
+/* Keeps the part of a committed task in `parts`, if it is one that writes them, and its side outputs. */
+enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts);
 /* A committed attempt: totals and warnings. */
 void result_commit(struct driver *d, struct work *w);
 /* The totals alone. */
@@ -374,6 +378,11 @@ enum status result_round(struct driver *d, struct err *e);
 void result_warnings(struct driver *d, struct slice map);
 
 /* finish.c */
+enum { FILE_SUFFIX_MAX = 16 };
+/* What names of published files end in. */
+enum status finish_suffix(const struct driver *d, char out[FILE_SUFFIX_MAX], struct err *e);
+/* What its last round put aside can be tried again later (mend.c): its runs are needed for that. */
+bool finish_keeps_runs(const struct driver *d);
 void finish_publish(struct driver *d);
 /* Removes files of attempts that did not win. */
 void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id);

@@ -19,7 +19,7 @@ static volatile sig_atomic_t stop_signal;
 
 /* --- names of published files --- */
 
-static enum status job_suffix(const struct driver *d, char out[16], struct err *e)
+enum status finish_suffix(const struct driver *d, char out[FILE_SUFFIX_MAX], struct err *e)
 {
     struct buf value = BUF_EMPTY;
     struct output_spec spec = { .format = OUT_TEXT };
@@ -32,7 +32,7 @@ static enum status job_suffix(const struct driver *d, char out[16], struct err *
     }
     if (st == ST_OK)
         st = output_spec_parse(description, &spec, e);
-    (void)snprintf(out, 16, "%s", st == ST_OK ? output_suffix(&spec) : "");
+    (void)snprintf(out, FILE_SUFFIX_MAX, "%s", st == ST_OK ? output_suffix(&spec) : "");
     output_spec_free(&spec);
     buf_free(&value);
     return st;
@@ -48,8 +48,8 @@ static enum status set_name(struct kept_file *f, const char *name, size_t number
 
 static enum status name_files(struct driver *d, struct err *e)
 {
-    char suffix[16], name[NAME_MAX_BYTES];
-    enum status st = job_suffix(d, suffix, e);
+    char suffix[FILE_SUFFIX_MAX], name[NAME_MAX_BYTES];
+    enum status st = finish_suffix(d, suffix, e);
     for (size_t i = 0; i < d->parts.count && st == ST_OK; i++)
         st = set_name(&d->parts.files[i], "part", i, suffix);
     for (size_t i = 0; i < d->outputs.count && st == ST_OK; i++) {
@@ -105,6 +105,8 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .files = files,
         .file_count = count,
         .counters = buf_slice(&counters),
+        .version = restore_version(d),
+        .previous = restore_previous(d),
     };
     if (st == ST_OK)
         st = publish_manifest(&manifest, &text, e);
@@ -118,6 +120,7 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .replaces = d->place.replaces,
         .partial = d->dropped > 0,
         .durable = d->job.durable,
+        .version = restore_version(d),
     };
     if (st == ST_OK)
         st = publish_commit(&publish, e);
@@ -339,9 +342,26 @@ static void complete(struct driver *d)
 {
     if (journal_flush(d->journal, NULL) == ST_OK)
         journal_last(d->journal);
-    if (d->quarantined > 0)
+    if (restore_version(d) > 1)
+        mend_journal_end(d);
+    if (d->quarantined > 0 || restore_version(d) > 1)
         journal_job_number(d->journal, "quarantined", d->quarantined);
     journal_job(d->journal, "state", d->dropped > 0 ? "partial" : "complete");
+}
+
+bool finish_keeps_runs(const struct driver *d)
+{
+    return d->quarantined > 0 && d->aside_before == 0 && d->dropped == 0 && d->plan.is_last;
+}
+
+/* But not what an earlier result left. */
+static void keep_runs(struct driver *d)
+{
+    const char *old = place_join(&d->place, d->place.stage_dir, PUBLISH_OLD);
+    if (old && d->place.output_dir)
+        (void)sys_remove_tree(old, NULL);
+    report_note(d, "what it needs to try them again is kept in %s: lmr resume --quarantined %s",
+                d->place.work_dir, d->place.job_id);
 }
 
 void finish_cleanup(struct driver *d)
@@ -351,7 +371,9 @@ void finish_cleanup(struct driver *d)
         return; /* nothing was begun */
     if (d->at == AT_END) {
         complete(d);
-        if (place_remove_temporary(&d->place, true, &e) != ST_OK)
+        if (finish_keeps_runs(d))
+            keep_runs(d);
+        else if (place_remove_temporary(&d->place, true, &e) != ST_OK)
             report_warning(d, "temporary files are left: %s", e.message);
     } else {
         close_failed(d);

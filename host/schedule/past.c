@@ -62,7 +62,7 @@ static enum status read_tasks(struct past *p, struct history *h, struct err *e)
     static const char sql[] =
         "WITH tried AS (SELECT step, round, task,"
         "  max(CASE WHEN speculative THEN 0 ELSE attempt + 1 END) AS attempts,"
-        "  max(CASE WHEN speculative THEN attempt + 1 ELSE 1 END) AS backups"
+        "  max(CASE WHEN speculative THEN attempt ELSE 0 END) AS backups"
         "  FROM attempt GROUP BY step, round, task)"
         " SELECT tried.task AS task, attempts, backups, task.attempt AS winner,"
         "  task.speculative AS speculative, won.result AS result,"

@@ -16,9 +16,12 @@ struct past_step {
 /* A task that has been attempted. Its name says step and round too. */
 struct past_task {
     struct slice name;
-    uint32_t attempts, backups; /* the numbers that the next ones get: from 0, and from 1 */
+    uint32_t attempts; /* the number that the next one gets */
+    uint32_t backups;  /* of the newest speculative one; they count from 1 */
     bool committed, speculative, dropped;
     uint32_t winner;     /* committed: which attempt */
+    bool was_published, published_speculative;
+    uint32_t published;  /* was_published: the attempt whose files the published result has */
     struct slice result; /* of the winner */
 };
 

@@ -1,22 +1,13 @@
 #include "schedule/restore.h"
 
 #include "base/sys.h"
-#include "schedule/driver.h"
 #include "schedule/options.h"
-#include "schedule/past.h"
+#include "schedule/restore_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct restore {
-    struct past past;
-    bool publishing;           /* the state it was left in */
-    const struct past_step *here; /* where it stood; NULL: nowhere yet */
-    bool *held;                /* of each map and reduce of `here`: need not run again */
-    uint32_t held_count, done; /* done: held or dropped */
-};
 
 /* --- opening --- */
 
@@ -84,7 +75,10 @@ static enum status check_state(struct driver *d, int *code, struct err *e)
     if (!state)
         return err_set(e, ST_CORRUPT, "the journal of %s does not say how the job stands",
                        job_id_of(d->options->resume));
-    if (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0)
+    enum status st = mend_open(d, state, e);
+    if (st != ST_OK)
+        return st;
+    if (!r->mend && (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0))
         return over(d, state, code);
     r->publishing = strcmp(state, "publishing") == 0;
     if (!past_text(&r->past, "stage_dir") || !past_text(&r->past, "work_dir"))
@@ -116,6 +110,7 @@ void restore_free(struct driver *d)
     struct restore *r = d->restore;
     if (!r)
         return;
+    mend_free(r->mend);
     past_free(&r->past);
     sys_free(r->held);
     sys_free(r);
@@ -125,6 +120,17 @@ void restore_free(struct driver *d)
 bool restore_was_publishing(const struct driver *d)
 {
     return d->restore && d->restore->publishing;
+}
+
+uint64_t restore_version(const struct driver *d)
+{
+    return d->restore && d->restore->mend ? d->restore->mend->version : 1;
+}
+
+struct slice restore_previous(const struct driver *d)
+{
+    return d->restore && d->restore->mend ? buf_slice(&d->restore->mend->previous)
+                                          : slice_of(NULL, 0);
 }
 
 bool restore_is_here(const struct driver *d)
@@ -150,6 +156,8 @@ enum status restore_place(struct driver *d, struct err *e)
                                    past_text(&r->past, "work_dir"), e);
     if (st != ST_OK || !p->output_dir)
         return st;
+    if (r->mend)
+        return mend_place(d, e);
     if (!r->publishing)
         return publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
     p->replaces = d->options->overwrite;
@@ -180,121 +188,14 @@ enum status restore_stdin(struct driver *d, struct err *e)
     return inputs_expand(d->names, d->name_count, &d->arena, &d->files, e);
 }
 
-/* --- is it the same plan? --- */
-
-static enum status changed(struct driver *d, struct err *e, const char *what, uint64_t was,
-                           uint64_t is)
-{
-    return err_set(e, ST_USAGE,
-                   "%s of %s was %" PRIu64 " when the job began and is %" PRIu64
-                   " now, so its parts would not fit together; set it back, or run the job again",
-                   what, d->place.job_id, was, is);
-}
-
-static enum status compare_settings(struct driver *d, struct err *e)
-{
-    struct restore *r = d->restore;
-    struct slice was = slice_of(NULL, 0);
-    uint64_t seed = (uint64_t)past_number(&r->past, "seed", 0);
-    uint64_t buffer = (uint64_t)past_number(&r->past, "sort_buffer", (int64_t)d->sort_buffer);
-    if (seed != d->seed)
-        return changed(d, e, "the seed", seed, d->seed);
-    if (buffer != d->sort_buffer)
-        return changed(d, e, "the sort buffer", buffer, d->sort_buffer);
-    (void)val_get(past_blob(&r->past, "description"), "output", &was);
-    if (!slice_equal(was, d->job.output))
-        return err_set(e, ST_USAGE,
-                       "the output format of %s has changed since the job began, so its parts would not fit "
-                       "together; set it back, or run the job again",
-                       d->place.job_id);
-    if (r->past.step_count > 0 && r->past.steps[r->past.step_count - 1].step > d->job.step_count)
-        return changed(d, e, "the number of steps", r->past.steps[r->past.step_count - 1].step,
-                       d->job.step_count);
-    return ST_OK;
-}
-
-static bool same_part(const struct split_part *now, const struct past_split *then)
-{
-    return slice_equal(slice_str(now->path), then->path) && now->from == then->from &&
-           now->to == then->to && now->size == then->size;
-}
-
-/* The planned size of a file, or −1. */
-static int64_t size_now(const struct driver *d, struct slice path)
-{
-    for (size_t i = 0; i < d->plan.splits.count; i++)
-        for (size_t k = 0; k < d->plan.splits.splits[i].count; k++)
-            if (slice_equal(slice_str(d->plan.splits.splits[i].parts[k].path), path))
-                return (int64_t)d->plan.splits.splits[i].parts[k].size;
-    return -1;
-}
-
-static bool was_read(const struct past *p, const char *path)
-{
-    for (size_t i = 0; i < p->split_count; i++)
-        if (slice_equal(slice_str(path), p->splits[i].path))
-            return true;
-    return false;
-}
-
-/* Says what is different about the inputs. */
-static enum status explain(struct driver *d, struct err *e)
-{
-    const struct past *p = &d->restore->past;
-    static const char then[] = "; the job cannot go on with other input: put it back, or run the job again";
-    for (size_t i = 0; i < p->split_count; i++) {
-        const struct past_split *s = &p->splits[i];
-        int64_t size = size_now(d, s->path);
-        if (size < 0)
-            return err_set(e, ST_USAGE, "%.*s was an input of %s when it began, and is none now%s",
-                           (int)s->path.n, (const char *)s->path.p, d->place.job_id, then);
-        if ((uint64_t)size != s->size)
-            return err_set(e, ST_USAGE,
-                           "input %.*s changed since %s began: it had %" PRIu64
-                           " bytes and has %" PRId64 " now%s",
-                           (int)s->path.n, (const char *)s->path.p, d->place.job_id, s->size, size,
-                           then);
-    }
-    for (size_t i = 0; i < d->plan.splits.count; i++)
-        for (size_t k = 0; k < d->plan.splits.splits[i].count; k++) {
-            const char *path = d->plan.splits.splits[i].parts[k].path;
-            if (!was_read(p, path))
-                return err_set(e, ST_USAGE,
-                               "%s is an input of %s now, and was none when it began%s", path,
-                               d->place.job_id, then);
-        }
-    return err_set(e, ST_USAGE,
-                   "the inputs of %s would be split in another way than when it began (were split "
-                   "size, order or formats changed?); set that back, or run the job again",
-                   d->place.job_id);
-}
-
-static enum status compare_splits(struct driver *d, struct err *e)
-{
-    const struct past *p = &d->restore->past;
-    size_t at = 0;
-    char name[TASK_NAME_MAX];
-    for (size_t i = 0; i < d->plan.splits.count; i++) {
-        const struct split *split = &d->plan.splits.splits[i];
-        struct work w = { .kind = WORK_MAP, .index = (uint32_t)i };
-        (void)task_name(d, &w, name);
-        for (size_t k = 0; k < split->count; k++, at++)
-            if (at >= p->split_count || !same_part(&split->parts[k], &p->splits[at]) ||
-                !slice_equal(slice_str(name), p->splits[at].task))
-                return explain(d, e);
-    }
-    return at == p->split_count ? ST_OK : explain(d, e);
-}
-
-/* A total order may have found fewer boundaries than reduces were planned. */
-static enum status compare_reduces(struct driver *d, struct err *e)
-{
-    uint32_t was = d->restore->here->reduces, is = d->plan.partitions;
-    bool fewer = d->job.steps[d->step].total_order && was >= 1 && was < is;
-    return was == is || fewer ? ST_OK : changed(d, e, "the number of reduces", was, is);
-}
-
 /* --- earlier steps and rounds --- */
+
+const struct past_task *restore_past(const struct driver *d, enum work_kind kind, uint32_t index)
+{
+    const struct work w = { .kind = kind, .index = index };
+    char name[TASK_NAME_MAX];
+    return past_task(&d->restore->past, task_name(d, &w, name));
+}
 
 static const struct past_task *past_of(const struct driver *d, const struct work *w)
 {
@@ -302,7 +203,13 @@ static const struct past_task *past_of(const struct driver *d, const struct work
     return past_task(&d->restore->past, task_name(d, w, name));
 }
 
-/* Counts what the task brought, as its commit did. */
+static int64_t put_aside_by(struct slice result)
+{
+    struct slice quarantine;
+    return val_get(result, "quarantine", &quarantine) ? val_get_int(quarantine, "records", 0) : 0;
+}
+
+/* Counts what the task brought, as its commit did; in the statistics it is already. */
 static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)
 {
     w->winner = (struct attempt_id){ t->winner, t->speculative };
@@ -310,6 +217,7 @@ static enum status take_result(struct driver *d, struct work *w, const struct pa
     if (buf_append_slice(&w->result, t->result) != ST_OK)
         return ST_MEMORY;
     result_count(d, w);
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -put_aside_by(t->result));
     d->totals.committed += work_is_counted(w);
     return ST_OK;
 }
@@ -401,10 +309,10 @@ static bool files_hold(struct driver *d, const struct work *w, bool with_data)
            holds(d, w, "part", part_dir(d), ".part");
 }
 
-static bool is_held(struct driver *d, enum work_kind kind, uint32_t index, bool with_data)
+bool restore_is_held(struct driver *d, enum work_kind kind, uint32_t index, bool with_data)
 {
     struct work w = { .kind = kind, .index = index, .result = BUF_EMPTY };
-    const struct past_task *t = past_of(d, &w);
+    const struct past_task *t = restore_past(d, kind, index);
     if (!t || !t->committed)
         return false;
     if (d->restore->publishing)
@@ -417,8 +325,7 @@ static bool is_held(struct driver *d, enum work_kind kind, uint32_t index, bool 
 
 static bool is_dropped(struct driver *d, enum work_kind kind, uint32_t index)
 {
-    struct work w = { .kind = kind, .index = index };
-    const struct past_task *t = past_of(d, &w);
+    const struct past_task *t = restore_past(d, kind, index);
     return t && t->dropped;
 }
 
@@ -430,7 +337,7 @@ static bool formats_hold(struct driver *d)
     d->at = AT_FORMAT;
     for (uint32_t i = 0; i < d->plan.partitions && all; i++)
         if (!is_dropped(d, WORK_REDUCE, i))
-            all = is_held(d, WORK_FORMAT, count++, true);
+            all = restore_is_held(d, WORK_FORMAT, count++, true);
     d->at = AT_RUN;
     return all && count > 0;
 }
@@ -442,7 +349,8 @@ static bool judge_stage(struct driver *d, enum work_kind kind, uint32_t first, u
     bool all = true;
     for (uint32_t i = 0; i < count; i++) {
         bool dropped = is_dropped(d, kind, i);
-        r->held[first + i] = !dropped && is_held(d, kind, i, with_data);
+        bool again = r->mend && mend_tries_again(restore_past(d, kind, i));
+        r->held[first + i] = !dropped && !again && restore_is_held(d, kind, i, with_data);
         r->done += dropped || r->held[first + i];
         all = all && (dropped || r->held[first + i]);
     }
@@ -458,6 +366,10 @@ static enum status judge_round(struct driver *d, struct err *e)
     r->held = sys_calloc(r->held_count ? r->held_count : 1, sizeof *r->held);
     if (!r->held)
         return err_memory(e, "the task table", r->held_count);
+    if (r->mend && reduces > 0 && !r->publishing) { /* which reduces run is not known before the maps are done */
+        (void)judge_stage(d, WORK_MAP, 0, maps, true);
+        return ST_OK;
+    }
     bool with_parts = !formats_hold(d);
     bool reduced = judge_stage(d, WORK_REDUCE, maps, reduces, with_parts) && reduces > 0;
     (void)judge_stage(d, WORK_MAP, 0, maps, reduces == 0 ? with_parts : !reduced);
@@ -488,15 +400,19 @@ static enum status plan_here(struct driver *d, struct err *e)
     go_to(d, r->here);
     enum status st = plan_round(d, e);
     if (st == ST_OK)
-        st = compare_splits(d, e);
+        st = restore_same_splits(d, e);
     if (st == ST_OK)
-        st = compare_reduces(d, e);
+        st = restore_same_reduces(d, e);
     if (st != ST_OK)
         return st;
     d->plan.partitions = r->here->reduces;
     if (buf_append_slice(&d->plan.boundaries, r->here->boundaries) != ST_OK)
         return err_memory(e, "the boundaries", r->here->boundaries.n);
     d->plan_hash = (uint64_t)past_number(&r->past, "plan_hash", 0);
+    if (r->mend)
+        st = mend_begin(d, e);
+    if (st != ST_OK)
+        return st;
     st = judge_round(d, e);
     return st == ST_OK ? check_pairs(d, e) : st;
 }
@@ -534,7 +450,7 @@ static enum status open_journal(struct driver *d, struct err *e)
     if (statistics.n > 0)
         st = statistics_get(statistics, &d->statistics, e);
     d->totals.attempts = d->statistics.attempts;
-    return st;
+    return st == ST_OK && r->mend ? mend_journal(d, e) : st;
 }
 
 static void tell(struct driver *d)
@@ -550,7 +466,7 @@ static void tell(struct driver *d)
 
 enum status restore_begin(struct driver *d, struct err *e)
 {
-    enum status st = compare_settings(d, e);
+    enum status st = restore_same_settings(d, e);
     if (st == ST_OK)
         st = go_where_it_stood(d, e);
     if (st == ST_OK)
@@ -569,7 +485,7 @@ static bool is_done(struct driver *d, uint32_t task)
     if (d->at == AT_RUN)
         return r->held[task];
     if (d->at == AT_FORMAT)
-        return is_held(d, WORK_FORMAT, w->index, true);
+        return restore_is_held(d, WORK_FORMAT, w->index, true);
     return d->at == AT_STOP_TEST;
 }
 
@@ -593,27 +509,49 @@ static enum status take_skips(struct driver *d, struct work *w, struct err *e)
     w->failure = sys_calloc(1, sizeof *w->failure);
     if (!w->failure)
         return err_memory(e, "a failure", sizeof *w->failure);
-    enum status st = past_skips(&d->restore->past, task_name(d, w, name), 0, skip, &skipping);
+    enum status st = past_skips(&d->restore->past, task_name(d, w, name),
+                                mend_first_attempt(d, past_of(d, w)), skip, &skipping);
     sys_free(w->failure);
     w->failure = NULL;
     return st;
 }
 
-static void forget(struct driver *d, const struct work *w)
+static void forget(struct driver *d, const struct work *w, const struct past_task *t)
 {
     char name[TASK_NAME_MAX];
     const struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     journal_redo(d->journal, &place);
-    if (work_is_counted(w))
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -put_aside_by(t->result));
+    d->statistics_changed = true;
+    if (work_is_counted(w) && !d->restore->mend)
         report_note(d, "files that %s wrote are gone; it runs again", name);
+}
+
+/* The result that the map had in the load before. */
+static void take_mended(struct driver *d, uint32_t task)
+{
+    struct mended_map *m = &d->restore->mend->maps[task];
+    struct work *w = &d->work[task];
+    w->winner = m->winner;
+    w->result = m->result;
+    m->result = BUF_EMPTY;
+    result_count(d, w);
+    statistics_quarantined(&d->statistics, false, -put_aside_by(buf_slice(&w->result)));
+    d->totals.committed++;
+    core_restore(&d->core, task, TASK_COMMITTED, m->attempts, m->backups);
 }
 
 static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
 {
     struct work *w = &d->work[task];
     const struct past_task *t = past_of(d, w);
+    const struct mend *mend = d->restore->mend;
     enum core_state state = TASK_BLOCKED;
     enum status st = ST_OK;
+    if (mend && mend->judged && w->kind == WORK_MAP) {
+        take_mended(d, task);
+        return ST_OK;
+    }
     if (!t)
         return ST_OK;
     if (t->dropped) {
@@ -626,7 +564,7 @@ static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
             st = err_memory(e, "a result", t->result.n);
     } else {
         if (t->committed)
-            forget(d, w);
+            forget(d, w, t);
         if (work_is_counted(w))
             st = take_skips(d, w, e);
     }
@@ -640,10 +578,8 @@ void restore_tasks(struct driver *d)
     enum status st = ST_OK;
     if (!d->journal || !restore_is_here(d))
         return;
-    const struct statistics statistics = d->statistics; /* these commits are in it */
     for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
         st = restore_task(d, i, &e);
-    d->statistics = statistics;
     if (st != ST_OK)
         driver_fail(d, &e, 1);
 }

@@ -34,6 +34,20 @@ bool restore_is_whole(const struct driver *d);
 void restore_tasks(struct driver *d);
 /* The job was killed while its result was moved into place: its files may be in either. */
 bool restore_was_publishing(const struct driver *d);
+/* Which version of the job's result is being made: 1, or more when it mends an earlier one, whose facts
+ * restore_previous gives (encoded; else empty). */
+uint64_t restore_version(const struct driver *d);
+struct slice restore_previous(const struct driver *d);
 void restore_free(struct driver *d);
+
+/* --- mend.c: a complete job tries again what it had put aside --- */
+
+/* Only maps are run yet: which reduces they reach is not known before they have committed. */
+bool mend_maps_first(const struct driver *d);
+/* They have: the next load (maps and reduces) has only those reduces to run that get other pairs than the
+ * published result was made of, or that had put groups aside. */
+enum status mend_maps_done(struct driver *d, struct err *e);
+/* The new version is published. */
+void mend_journal_end(struct driver *d);
 
 #endif

@@ -244,7 +244,7 @@ static bool writes_part(const struct driver *d, const struct work *w)
            (w->kind == WORK_MAP && d->plan.partitions == 0);
 }
 
-static enum status keep_part(struct driver *d, const struct work *w, struct kept_files *files)
+static enum status keep_part(const struct driver *d, const struct work *w, struct kept_files *files)
 {
     struct slice part = slice_of(NULL, 0);
     struct buf path = BUF_EMPTY;
@@ -254,6 +254,12 @@ static enum status keep_part(struct driver *d, const struct work *w, struct kept
         st = kept_add(files, (const char *)path.p, slice_of(NULL, 0), part);
     buf_free(&path);
     return st;
+}
+
+enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts)
+{
+    enum status st = writes_part(d, w) ? keep_part(d, w, parts) : ST_OK;
+    return st == ST_OK ? result_each_output(d, w, keep_output, NULL) : st;
 }
 
 static void journal_counters(struct driver *d)
@@ -305,10 +311,7 @@ enum status result_round(struct driver *d, struct err *e)
     enum status st = ST_OK;
     d->pairs = (struct kept_files){ NULL, 0, 0 };
     for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
-        if (writes_part(d, &d->work[i]))
-            st = keep_part(d, &d->work[i], is_output ? &d->parts : &d->pairs);
-        if (st == ST_OK)
-            st = result_each_output(d, &d->work[i], keep_output, NULL);
+        st = result_keep(d, &d->work[i], is_output ? &d->parts : &d->pairs);
         if (st == ST_OK && d->at == AT_RUN)
             st = aside_keep(d, &d->work[i]);
     }
@@ -318,7 +321,7 @@ enum status result_round(struct driver *d, struct err *e)
         (void)err_memory(e, "the results of a round", d->work_count);
     else if (d->journal && d->at == AT_RUN)
         st = journal_flush(d->journal, e);
-    if (st == ST_OK && d->journal) { /* the journal has what follows from them */
+    if (st == ST_OK && d->journal && !finish_keeps_runs(d)) { /* the journal has what follows */
         kept_unlink(&old);
         if (d->at == AT_RUN)
             remove_runs(d);

@@ -73,11 +73,22 @@ static void run(struct driver *d)
         return;
     d->maps = groups[0].count;
     d->run_bytes_before = d->totals.run_bytes;
+    d->aside_before = d->quarantined;
     d->totals.map_tasks += groups[0].count;
     d->totals.reduce_tasks += groups[1].count;
     d->totals.tasks += groups[0].count + groups[1].count;
-    load(d, AT_RUN, JOB_MAP, groups, 2, true);
+    load(d, AT_RUN, JOB_MAP, groups, mend_maps_first(d) ? 1 : 2, true);
     d->totals.phase_bytes = d->plan.input_bytes;
+}
+
+/* The maps of a mend are done, and it is known which reduces they reach. */
+static void run_reduces(struct driver *d)
+{
+    const struct work_group groups[] = { { WORK_MAP, (uint32_t)d->plan.splits.count },
+                                         { WORK_REDUCE, d->plan.partitions } };
+    struct err e;
+    if (holds(d, mend_maps_done(d, &e), &e))
+        load(d, AT_RUN, JOB_MAP, groups, 2, true);
 }
 
 /* --- preparing --- */
@@ -276,6 +287,10 @@ static void round_done(struct driver *d)
 {
     struct err e;
     const struct described_step *step = step_of(d);
+    if (mend_maps_first(d)) {
+        run_reduces(d);
+        return;
+    }
     if (!holds(d, result_round(d, &e), &e))
         return;
     if (!step->iterates || d->round == step->max_rounds)
