@@ -116,6 +116,25 @@ static enum status read_splits(struct past *p, struct history *h, struct err *e)
     return ST_OK;
 }
 
+/* Of what a job counts: the other tasks prepare, or look on. */
+static enum status read_totals(struct past *p, struct history *h, struct err *e)
+{
+    static const char sql[] =
+        "SELECT count(*) AS attempts, sum(outcome = 'committed') AS committed, sum(cpu) AS cpu "
+        "FROM attempt WHERE task LIKE '%map\\_%' ESCAPE '\\' OR task LIKE '%reduce\\_%' ESCAPE '\\'";
+    struct buf rows = BUF_EMPTY;
+    struct val_cursor c;
+    struct slice row;
+    enum status st = history_query(h, sql, no_params, &rows, e);
+    if (st == ST_OK && val_array(buf_slice(&rows), &c) > 0 && val_skip(&c, &row) == ST_OK) {
+        p->attempts = (uint64_t)val_get_int(row, "attempts", 0);
+        p->committed = (uint64_t)val_get_int(row, "committed", 0);
+        p->cpu_seconds = val_get_float(row, "cpu", 0);
+    }
+    buf_free(&rows);
+    return st;
+}
+
 /* The table `job` as one map. */
 static enum status read_job(struct past *p, struct history *h, struct err *e)
 {
@@ -159,6 +178,8 @@ enum status past_read(const char *path, struct past *out, struct err *e)
         st = read_tasks(out, h, e);
     if (st == ST_OK)
         st = read_splits(out, h, e);
+    if (st == ST_OK)
+        st = read_totals(out, h, e);
     if (st == ST_OK)
         st = history_query(h, skips, no_params, &out->skip_rows, e);
     history_close(h);

@@ -40,6 +40,8 @@ struct past {
     size_t task_count;
     struct past_split *splits; /* of the newest step or round, in order */
     size_t split_count;
+    uint64_t attempts, committed; /* of maps and reduces */
+    double cpu_seconds;           /* of all attempts that have ended */
 };
 
 /* Reads the journal at `path`. ST_USAGE, ST_CORRUPT: it cannot be read, or holds what it must not. */

@@ -33,8 +33,15 @@ struct mend {
 
 /* restore.c */
 const struct past_task *restore_past(const struct driver *d, enum work_kind kind, uint32_t index);
+
+/* restore_files.c */
 /* The task has committed, and its files are there: its run or part only if `with_data`. */
 bool restore_is_held(struct driver *d, enum work_kind kind, uint32_t index, bool with_data);
+
+/* Fills `held` for the round that d->plan plans. */
+enum status restore_judge_round(struct driver *d, struct err *e);
+/* What maps that are not held are to read of an earlier step or round must be there. */
+enum status restore_check_pairs(const struct driver *d, struct err *e);
 
 /* mend.c */
 /* Decides by state and options whether this is a mend. ST_USAGE: it cannot be one, though asked for. */
