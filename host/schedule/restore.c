@@ -31,8 +31,10 @@ enum status job_options(const char *job_dir, struct arena *arena, struct run_opt
         st = options_get(past_blob(&past, "options"), arena, out, e);
     if (st == ST_OK)
         st = copy_text(past_text(&past, "directory"), arena, directory, e);
-    if (st == ST_OK) /* `lmr profile use` may have changed it */
-        st = copy_text(past_text(&past, "profile_name"), arena, &out->profile, e);
+    const char *profile = past_text(&past, "profile_name");
+    const char *given = st == ST_OK && out->profile ? out->profile : "production";
+    if (st == ST_OK && profile && strcmp(profile, given) != 0) /* by `lmr profile use` */
+        st = copy_text(profile, arena, &out->profile, e);
     past_free(&past);
     buf_free(&path);
     return st;
