@@ -193,24 +193,6 @@ static enum status take_previous(struct driver *d, const struct work *w, struct 
     return st == ST_OK ? ST_OK : err_memory(e, "an index", ATTEMPT_NAME_MAX);
 }
 
-static void prepared(struct driver *d)
-{
-    struct err e;
-    enum status st = ST_OK;
-    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
-        const struct work *w = &d->work[i];
-        if (w->kind == WORK_SAMPLE)
-            st = take_boundaries(d, buf_slice(&w->result), &e);
-        else if (w->kind == WORK_PREVIOUS)
-            st = take_previous(d, w, &e);
-    }
-    d->sides_built = true;
-    if (holds(d, st, &e))
-        run(d);
-}
-
-/* --- rounds and steps --- */
-
 /* An index of an earlier round, or a side file that the job calls "previous": from the second round
  * on that name is the round before. */
 static void drop_previous(struct driver *d)
@@ -229,10 +211,30 @@ static void drop_previous(struct driver *d)
     }
 }
 
+static void prepared(struct driver *d)
+{
+    struct err e;
+    enum status st = ST_OK;
+    if (needs_previous(d))
+        drop_previous(d);
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
+        const struct work *w = &d->work[i];
+        if (w->kind == WORK_SAMPLE)
+            st = take_boundaries(d, buf_slice(&w->result), &e);
+        else if (w->kind == WORK_PREVIOUS)
+            st = take_previous(d, w, &e);
+    }
+    d->sides_built = true;
+    if (holds(d, st, &e))
+        run(d);
+}
+
+/* --- rounds and steps --- */
+
 static void begin_round(struct driver *d)
 {
     struct err e;
-    if (needs_previous(d))
+    if (needs_previous(d) && d->sides_built) /* else when they are (a job that goes on) */
         drop_previous(d);
     if (holds(d, plan_round(d, &e), &e))
         prepare(d);
@@ -433,6 +435,8 @@ static void spool(struct driver *d)
         if (strcmp(d->names[i].path, "-") == 0)
             d->names[i].path = path;
     d->at = AT_SPOOL;
+    if (!holds(d, journal_flush(d->journal, &e), &e)) /* it may be long before the next turn */
+        return;
     driver_spool(d, path);
 }
 
