@@ -338,10 +338,35 @@ static enum status move_earlier_result(const struct publish *p, struct err *e)
     return st;
 }
 
+static bool is_unfinished(const char *name)
+{
+    static const char *const written[] = { manifest_name, success_name };
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        size_t n = strlen(written[i]);
+        if (strncmp(name, written[i], n) == 0 && strncmp(name + n, ".tmp-", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What a driver was writing when it was killed (sys_write_file). */
+static void remove_unfinished(const char *dir)
+{
+    struct buf path = BUF_EMPTY;
+    DIR *d = opendir(dir);
+    for (const struct dirent *entry; d && (entry = readdir(d));)
+        if (is_unfinished(entry->d_name) && join(&path, dir, entry->d_name))
+            (void)sys_unlink((const char *)path.p, NULL);
+    if (d)
+        (void)closedir(d);
+    buf_free(&path);
+}
+
 enum status publish_commit(const struct publish *p, struct err *e)
 {
     struct buf path = BUF_EMPTY;
     enum status st = p->replaces ? move_earlier_result(p, e) : ST_OK;
+    remove_unfinished(p->output_dir);
     for (size_t i = 0; i < p->file_count && st == ST_OK; i++) {
         const char *to = join(&path, p->output_dir, p->files[i].name);
         st = to ? move(p->files[i].from, to, "publish.rename", e)
