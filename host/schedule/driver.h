@@ -289,8 +289,15 @@ enum status aside_put(const struct driver *d, const struct work *w, struct attem
 /* Puts the failure's record (group) on the list of those that the task's attempts pass over. */
 enum status aside_skip(struct work *w, struct err *e);
 bool aside_may(const struct driver *d);
-/* A commit brought some (sign 1; the job fails when there are too many), or is undone (−1). */
-void aside_commit(struct driver *d, const struct work *w, int sign);
+/* Records or groups that a result put aside. */
+int64_t aside_of(struct slice result);
+/* A commit brought some (sign 1), or is undone (−1): the counts; those of the round's stage alone. */
+void aside_count(struct driver *d, const struct work *w, int sign);
+void aside_count_round(struct driver *d, const struct work *w, int sign);
+/* Tells of what a commit brought. */
+void aside_tell(struct driver *d, const struct work *w);
+/* The job fails when there are too many. */
+void aside_judge(struct driver *d);
 /* The maps, or the reduces, of a round are done: the job fails when most of what they read is bad. */
 void aside_judge_round(struct driver *d);
 /* The round is over: keeps the name of the task's file, for the manifest. */

@@ -205,13 +205,8 @@ static const struct past_task *past_of(const struct driver *d, const struct work
     return past_task(&d->restore->past, task_name(d, w, name));
 }
 
-static int64_t put_aside_by(struct slice result)
-{
-    struct slice quarantine;
-    return val_get(result, "quarantine", &quarantine) ? val_get_int(quarantine, "records", 0) : 0;
-}
-
-/* Counts what the task brought, as its commit did; in the statistics it is already. */
+/* Counts what the task brought, as its commit did; in the statistics it is already, and reduces are judged
+ * when their stage comes. */
 static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)
 {
     w->winner = (struct attempt_id){ t->winner, t->speculative };
@@ -219,7 +214,9 @@ static enum status take_result(struct driver *d, struct work *w, const struct pa
     if (buf_append_slice(&w->result, t->result) != ST_OK)
         return ST_MEMORY;
     result_count(d, w);
-    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -put_aside_by(t->result));
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
+    if (w->kind == WORK_REDUCE)
+        aside_count_round(d, w, -1);
     d->totals.committed += work_is_counted(w);
     return ST_OK;
 }
@@ -301,16 +298,14 @@ static enum status go_where_it_stood(struct driver *d, struct err *e)
     if (r->past.step_count == 0)
         return ST_OK;
     d->at = AT_RUN;
-    for (size_t i = 0; i + 1 < r->past.step_count && st == ST_OK && !d->ending; i++)
+    for (size_t i = 0; i + 1 < r->past.step_count && st == ST_OK; i++)
         st = take_round(d, &r->past.steps[i], e);
     r->here = &r->past.steps[r->past.step_count - 1];
-    if (st == ST_OK && !d->ending)
+    d->round_units = d->round_quarantined = 0; /* those rounds were judged */
+    if (st == ST_OK)
         st = plan_here(d, e);
     d->at = AT_DESCRIBE;
-    if (!d->ending)
-        return st;
-    *e = d->failure; /* results were too bad to go on with */
-    return e->status;
+    return st;
 }
 
 /* The row is as old as the last failure: what the table of attempts tells is newer. */
@@ -411,7 +406,7 @@ static void forget(struct driver *d, const struct work *w, const struct past_tas
     char name[TASK_NAME_MAX];
     const struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     journal_redo(d->journal, &place);
-    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -put_aside_by(t->result));
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
     d->statistics_changed = true;
     if (work_is_counted(w) && !d->restore->mend)
         report_note(d, "files that %s wrote are gone; it runs again", name);
@@ -426,7 +421,7 @@ static void take_mended(struct driver *d, uint32_t task)
     w->result = m->result;
     m->result = BUF_EMPTY;
     result_count(d, w);
-    statistics_quarantined(&d->statistics, false, -put_aside_by(buf_slice(&w->result)));
+    statistics_quarantined(&d->statistics, false, -aside_of(buf_slice(&w->result)));
     d->totals.committed++;
     core_restore(&d->core, task, TASK_COMMITTED, m->attempts, m->backups);
 }
@@ -472,4 +467,6 @@ void restore_tasks(struct driver *d)
         st = restore_task(d, i, &e);
     if (st != ST_OK)
         driver_fail(d, &e, 1);
+    else if (d->quarantined > 0)
+        aside_judge(d);
 }

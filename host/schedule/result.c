@@ -112,13 +112,15 @@ void result_count(struct driver *d, const struct work *w)
         d->totals.bytes_out += number(part, "bytes");
     }
     if (work_is_counted(w))
-        aside_commit(d, w, 1);
+        aside_count(d, w, 1);
 }
 
 void result_commit(struct driver *d, struct work *w)
 {
     result_count(d, w);
     result_warnings(d, buf_slice(&w->result));
+    if (work_is_counted(w))
+        aside_tell(d, w);
 }
 
 void result_undo(struct driver *d, struct work *w)
@@ -128,7 +130,7 @@ void result_undo(struct driver *d, struct work *w)
     if (d->phase == JOB_MAP)
         d->totals.phase_done--;
     add_map(d, w, buf_slice(&w->result), -1);
-    aside_commit(d, w, -1);
+    aside_count(d, w, -1);
 }
 
 /* --- the journal's rows of a commit --- */
