@@ -196,7 +196,9 @@ static enum status check_output(struct driver *d, struct err *e)
     struct place *p = &d->place;
     if (!p->output_dir || restore_was_publishing(d))
         return ST_OK;
-    enum status st = publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
+    enum status st = restore_version(d) > 1
+                         ? mend_check_output(d)
+                         : publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
     if (st == ST_USAGE)
         (void)err_set(e, st,
                       "output directory %s is not as it was when the job started: something else "

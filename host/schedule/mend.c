@@ -160,13 +160,21 @@ enum status mend_place(struct driver *d, struct err *e)
     struct place *p = &d->place;
     struct buf facts = BUF_EMPTY;
     p->replaces = true;
-    if (r->publishing)
+    if (r->publishing || !p->output_dir)
         return ST_OK;
     enum status st = publish_facts(p->output_dir, p->job_id, &facts, e);
     if (st == ST_OK && r->mend->is_new)
         st = buf_append_slice(&r->mend->previous, buf_slice(&facts)) == ST_OK
                  ? ST_OK
                  : err_memory(e, "a mend", facts.n);
+    buf_free(&facts);
+    return st;
+}
+
+enum status mend_check_output(const struct driver *d)
+{
+    struct buf facts = BUF_EMPTY;
+    enum status st = publish_facts(d->place.output_dir, d->place.job_id, &facts, NULL);
     buf_free(&facts);
     return st;
 }

@@ -47,6 +47,8 @@ bool mend_maps_first(const struct driver *d);
 /* They have: the next load (maps and reduces) has only those reduces to run that get other pairs than the
  * published result was made of, or that had put groups aside. */
 enum status mend_maps_done(struct driver *d, struct err *e);
+/* Before it is published: ST_USAGE when the version it mends is not there any more. */
+enum status mend_check_output(const struct driver *d);
 /* The new version is published. */
 void mend_journal_end(struct driver *d);
 

@@ -463,7 +463,10 @@ static void go_on(struct driver *d)
     if (!holds(d, st, &e))
         return;
     journal_driver(d);
-    if (!holds(d, journal_flush(d->journal, &e), &e))
+    st = change_open(d, &e);
+    if (st == ST_OK)
+        st = journal_flush(d->journal, &e);
+    if (!holds(d, st, &e))
         return;
     if (restore_is_here(d))
         prepare(d);

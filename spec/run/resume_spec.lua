@@ -1,6 +1,7 @@
 -- lmr resume: whatever is killed whenever, the result is that of an undisturbed run, and nothing that has committed
 -- is done twice. The oracle is a run that nobody disturbs; what ran is counted in the journal, with sqlite3.
 local h = require "spec.helper"
+local m = require "spec.run.resume_support"
 
 -- A job with what can go wrong on the way: several splits and reduces, float counters, mr.output files of maps and
 -- reduces. It takes its time, so that it can be killed somewhere.
@@ -38,72 +39,12 @@ local function words(seed, lines)
    return table.concat(list, "\n") .. "\n"
 end
 
--- A directory with a job and an input; `start` and `resume` run in it.
+local commits, states = m.commits, m.states
+local run, resume, rows, number = m.run, m.resume, m.rows, m.number
+local has_begun, done_twice, result_of, kill_at, options = m.has_begun, m.done_twice, m.result_of, m.kill_at, m.options
+
 local function place(job, input)
-   local dir = h.tmpdir()
-   h.write(dir, "job.lua", job or counting)
-   h.write(dir, "in.txt", input or words(7, 400))
-   return { dir = dir, env = { LMR_STATE_DIR = dir .. "/state" } }
-end
-
-local function options(at, more)
-   local all = { dir = at.dir, env = {} }
-   for name, value in pairs(at.env) do all.env[name] = value end
-   for name, value in pairs(more and more.env or {}) do all.env[name] = value end
-   all.stdin, all.stdin_file = more and more.stdin, more and more.stdin_file
-   return all
-end
-
-local function run(at, args, more)
-   return h.run({ "run", table.unpack(args) }, options(at, more))
-end
-
-local function resume(at, ...)
-   return h.run({ "resume", ... }, options(at))
-end
-
-local function rows(at, id, sql)
-   local result = h.sh(("sqlite3 -readonly state/%s/journal.db %s"):format(id, h.quote(sql)), { dir = at.dir })
-   return result.code == 0 and h.lines(result.out) or {}
-end
-
-local function number(at, id, sql)
-   return tonumber(rows(at, id, sql)[1]) or 0
-end
-
-local commits = "SELECT count(*) FROM task"
-local states = "SELECT value FROM job WHERE key = 'state'"
-
--- Else it was killed before there was anything to go on with.
-local function has_begun(at, id)
-   return #rows(at, id, states) > 0
-end
-
--- Maps and reduces that have committed more than once.
-local function done_twice(at, id)
-   return rows(at, id, [[SELECT task FROM attempt WHERE outcome = 'committed' AND (task LIKE '%map@_%' ESCAPE '@'
-      OR task LIKE '%reduce@_%' ESCAPE '@') GROUP BY task HAVING count(*) > 1]])
-end
-
--- Names, bytes and, of the manifest, what a run that was disturbed must have too.
-local function result_of(at, name)
-   local all = {}
-   for _, file in ipairs(h.ls(at.dir .. "/" .. name)) do
-      local content = h.read(at.dir .. "/" .. name .. "/" .. file)
-      if file == "_MANIFEST.json" then
-         content = content:gsub('"job_id":[^,]*,', ""):gsub('"finished":[^,]*,', "")
-            :gsub('"statistics": *(%b{}),?', "")
-      end
-      all[#all + 1] = file .. "\n" .. (content or "a directory")
-   end
-   return table.concat(all, "\n")
-end
-
-local function kill_at(at, args, id, n, more)
-   local job = h.background(args, options(at, more))
-   h.poll(30, function() return not job:running() or number(at, id, commits) >= n end)
-   job:kill("KILL")
-   return job:wait(20)
+   return m.place(job or counting, input or words(7, 400))
 end
 
 describe("lmr resume", function()
@@ -302,7 +243,7 @@ return mr.job { job_name = "sorted", split_size = "2K", reducers = tonumber(os.g
       assert.equal(0, run(at, { "-q", "-o", "out", "job.lua", "in.txt" }).code)
       local result = resume(at)
       assert.equal(0, result.code)
-      assert.matches("counting%-1 is complete already: its result is in .*/out; there is nothing left to do", result.err)
+      assert.matches("counting%-1 is complete already: its result is in .*/out; nothing left to do", result.err)
    end)
 
    it("refuses input that has changed, and touches nothing", function()
