@@ -149,10 +149,16 @@ int command_run(struct request *request)
 {
     struct err e;
     err_clear(&e);
-    if (take_words(request, &e) != ST_OK || check_together(&request->run, &e) != ST_OK) {
-        log_err(&e);
-        return EXIT_WRONG_USAGE;
-    }
+    if (take_words(request, &e) == ST_OK && check_together(&request->run, &e) == ST_OK)
+        return run_request(request);
+    log_err(&e);
+    return EXIT_WRONG_USAGE;
+}
+
+int run_request(struct request *request)
+{
+    struct err e;
+    err_clear(&e);
     struct view view = { .request = request, .plan = TEXT_EMPTY, .summary = TEXT_EMPTY };
     struct job_observer observer = { on_plan, on_progress, on_note, on_warning, on_summary, &view };
     log_set_quiet(request->quiet);

@@ -127,6 +127,19 @@ static const struct option quarantine_options[] = {
     { .name = NULL },
 };
 
+static const struct option resume_options[] = {
+    { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
+      .help = "of a job that is complete: try the records again that were put aside, with the job and its "
+              "input as they are now, and publish a new version of the result" },
+    STATE_DIR_OPTION,
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print the summary as one line of JSON, where lmr run would" },
+    { .name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .field = FIELD(quiet),
+      .help = "print errors only: no progress, no summary" },
+    HELP_OPTION,
+    { .name = NULL },
+};
+
 static const struct option new_options[] = {
     { .name = "template", .letter = 't', .kind = OPTION_TEXT, .value = "TEMPLATE",
       .field = FIELD(template_name), .example = "text",
@@ -230,6 +243,22 @@ static const char quarantine_text[] =
     "    lmr quarantine word_count-3 --task map_7 --full\n"
     "    lmr quarantine --json | jq -r .bytes\n";
 
+static const char resume_text[] =
+    "Goes on with a job that was killed, was stopped or has failed: what has committed is not run again, and the "
+    "result is byte for byte that of a run without interruption. All options are those of its start; the job's "
+    "file is read anew, so that what was wrong in it may be mended first. Its inputs must be as they were.\n"
+    "\n"
+    "JOB is the name of a job, or its whole id, or the beginning of one; without it, the latest job.\n"
+    "\n"
+    "With --quarantined a complete job tries again what it had put aside. Only tasks that had put records aside, "
+    "and the reduces that what they give now reaches, run again.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr resume\n"
+    "    lmr resume word_count-3\n"
+    "    lmr resume word_count --quarantined\n";
+
 static const char new_text[] =
     "Writes a working job with comments into FILE, to be changed into yours. A FILE that "
     "exists is never touched.\n"
@@ -288,6 +317,9 @@ static const struct command table[] = {
     { .name = "run", .usage = { "[OPTION…] JOB.lua [INPUT…] [-- ARG…]",
                                 "[OPTION…] -m CODE [-r CODE] [INPUT…]" },
       .summary = "run a job", .text = run_text, .options = run_options, .run = command_run },
+    { .name = "resume", .usage = { "[JOB] [--quarantined]" },
+      .summary = "go on with a job that was killed, stopped or has failed", .text = resume_text,
+      .options = resume_options, .run = command_resume },
     { .name = "jobs", .usage = { "" }, .summary = "list the jobs there have been",
       .text = jobs_text, .options = jobs_options, .run = command_jobs },
     { .name = "show", .usage = { "[JOB]" }, .summary = "tell where a job stands, or how it ended",

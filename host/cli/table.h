@@ -77,10 +77,14 @@ int command_show(struct request *request);
 int command_why(struct request *request);
 int command_quarantine(struct request *request);
 int command_run(struct request *request);
+int command_resume(struct request *request);
 int command_new(struct request *request);
 int command_lua(struct request *request);
 int command_profile(struct request *request);
 int command_help(struct request *request);
 int command_version(struct request *request);
+
+/* Runs what request->run says and shows it, for run and resume. Returns the exit code. */
+int run_request(struct request *request);
 
 #endif

@@ -223,6 +223,12 @@ static void stage_done(struct driver *d, const struct core_action *a)
     d->phase = JOB_REDUCE;
     d->totals.phase_tasks = d->plan.partitions;
     d->totals.phase_done = d->totals.phase_bytes_done = 0;
+    for (uint32_t i = d->maps; i < d->work_count; i++) {
+        if (d->core.tasks[i].state != TASK_COMMITTED)
+            continue;
+        d->totals.phase_done++; /* before the job went on */
+        aside_count_round(d, &d->work[i], 1);
+    }
     d->totals.phase_bytes = d->totals.run_bytes - d->run_bytes_before;
 }
 

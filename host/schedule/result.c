@@ -98,7 +98,7 @@ static void add_map(struct driver *d, const struct work *w, struct slice result,
         t->phase_bytes_done += by * d->plan.splits.splits[w->index].bytes;
 }
 
-void result_commit(struct driver *d, struct work *w)
+void result_count(struct driver *d, const struct work *w)
 {
     struct slice result = buf_slice(&w->result), part;
     if (w->kind != WORK_MAP || d->phase == JOB_MAP)
@@ -111,9 +111,16 @@ void result_commit(struct driver *d, struct work *w)
         d->totals.records_out += number(part, "records");
         d->totals.bytes_out += number(part, "bytes");
     }
-    result_warnings(d, result);
     if (work_is_counted(w))
-        aside_commit(d, w, 1);
+        aside_count(d, w, 1);
+}
+
+void result_commit(struct driver *d, struct work *w)
+{
+    result_count(d, w);
+    result_warnings(d, buf_slice(&w->result));
+    if (work_is_counted(w))
+        aside_tell(d, w);
 }
 
 void result_undo(struct driver *d, struct work *w)
@@ -123,7 +130,7 @@ void result_undo(struct driver *d, struct work *w)
     if (d->phase == JOB_MAP)
         d->totals.phase_done--;
     add_map(d, w, buf_slice(&w->result), -1);
-    aside_commit(d, w, -1);
+    aside_count(d, w, -1);
 }
 
 /* --- the journal's rows of a commit --- */
@@ -146,12 +153,8 @@ static void journal_one(struct driver *d, const struct journal_place *place, con
     journal_file(d->journal, &row);
 }
 
-typedef enum status (*take_output)(struct driver *d, void *context, const char *path,
-                                   const char *name, struct slice description);
-
-/* Calls `take` for each mr.output file of a result. The path follows from the name: what a worker
- * says of paths is not believed. */
-static enum status each_output(struct driver *d, const struct work *w, take_output take,
+/* The path follows from the name: what a worker says of paths is not believed. */
+enum status result_each_output(struct driver *d, const struct work *w, result_take_output take,
                                void *context)
 {
     struct slice list, element, name;
@@ -210,7 +213,7 @@ void result_journal(struct driver *d, const struct work *w, const struct running
     if (val_get(result, "part", &file) &&
         attempt_path(d, w, w->winner, part_dir(d), ".part", &path) == ST_OK)
         journal_one(d, &place, "part", (const char *)path.p, "", file);
-    (void)each_output(d, w, journal_output, &place);
+    (void)result_each_output(d, w, journal_output, &place);
     aside_journal(d, w, &place);
     buf_free(&path);
 }
@@ -243,7 +246,7 @@ static bool writes_part(const struct driver *d, const struct work *w)
            (w->kind == WORK_MAP && d->plan.partitions == 0);
 }
 
-static enum status keep_part(struct driver *d, const struct work *w, struct kept_files *files)
+static enum status keep_part(const struct driver *d, const struct work *w, struct kept_files *files)
 {
     struct slice part = slice_of(NULL, 0);
     struct buf path = BUF_EMPTY;
@@ -255,8 +258,15 @@ static enum status keep_part(struct driver *d, const struct work *w, struct kept
     return st;
 }
 
+enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts)
+{
+    enum status st = writes_part(d, w) ? keep_part(d, w, parts) : ST_OK;
+    return st == ST_OK ? result_each_output(d, w, keep_output, NULL) : st;
+}
+
 static void journal_counters(struct driver *d)
 {
+    journal_cut_counters(d->journal, d->step + 1, d->round);
     for (size_t i = 0; i < d->round_counters.count; i++) {
         const struct counter *c = &d->round_counters.items[i];
         journal_counter(d->journal, d->step + 1, d->round, counter_group(c), counter_name(c),
@@ -280,7 +290,8 @@ static enum status sum_counters(struct driver *d)
         if (st == ST_OK)
             st = counters_add(&d->counters, counters);
     }
-    journal_counters(d);
+    if (d->journal) /* else it is an earlier round of a job that goes on: it has them */
+        journal_counters(d);
     return st;
 }
 
@@ -302,20 +313,17 @@ enum status result_round(struct driver *d, struct err *e)
     enum status st = ST_OK;
     d->pairs = (struct kept_files){ NULL, 0, 0 };
     for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
-        if (writes_part(d, &d->work[i]))
-            st = keep_part(d, &d->work[i], is_output ? &d->parts : &d->pairs);
-        if (st == ST_OK)
-            st = each_output(d, &d->work[i], keep_output, NULL);
+        st = result_keep(d, &d->work[i], is_output ? &d->parts : &d->pairs);
         if (st == ST_OK && d->at == AT_RUN)
             st = aside_keep(d, &d->work[i]);
     }
     if (st == ST_OK && d->at == AT_RUN)
         st = sum_counters(d);
-    if (st == ST_OK && d->at == AT_RUN)
-        st = journal_flush(d->journal, e);
-    else if (st != ST_OK)
+    if (st != ST_OK)
         (void)err_memory(e, "the results of a round", d->work_count);
-    if (st == ST_OK) { /* the journal has what follows from them */
+    else if (d->journal && d->at == AT_RUN)
+        st = journal_flush(d->journal, e);
+    if (st == ST_OK && d->journal && !finish_keeps_runs(d)) { /* the journal has what follows */
         kept_unlink(&old);
         if (d->at == AT_RUN)
             remove_runs(d);
