@@ -205,6 +205,17 @@ static const struct past_task *past_of(const struct driver *d, const struct work
     return past_task(&d->restore->past, task_name(d, w, name));
 }
 
+bool restore_remote(struct driver *d)
+{
+    uint32_t n = remote_tasks(d);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct past_task *t = d->restore ? restore_past(d, WORK_REMOTE, i) : NULL;
+        if (!t || !t->committed || remote_take(d, i, t->result, NULL) != ST_OK)
+            return false;
+    }
+    return true;
+}
+
 /* Counts what the task brought, as its commit did; in the statistics it is already, and reduces are judged
  * when their stage comes. */
 static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)

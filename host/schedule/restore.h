@@ -22,6 +22,9 @@ enum status restore_open(struct driver *d, int *code, struct err *e);
 enum status restore_place(struct driver *d, struct err *e);
 /* Standard input is what was spooled of it. */
 enum status restore_stdin(struct driver *d, struct err *e);
+/* What servers told of their files when the job began goes into d->files; false: it did not come so far, or
+ * its addresses were others. */
+bool restore_remote(struct driver *d);
 /* Brings the driver where the job stood: compares plans, takes the results of what is over, opens the
  * journal. d->plan is that of the round the job stood in, if it stood in one. */
 enum status restore_begin(struct driver *d, struct err *e);

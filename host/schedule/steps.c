@@ -484,10 +484,11 @@ static void inputs_known(struct driver *d)
         begin_job(d);
 }
 
+/* A job that goes on knows what servers told when it began, if it came so far. */
 static void ask_servers(struct driver *d)
 {
     const struct work_group group = { WORK_REMOTE, remote_tasks(d) };
-    if (group.count > 0)
+    if (group.count > 0 && !restore_remote(d))
         load(d, AT_REMOTE, JOB_PREPARE, &group, 1, true);
     else
         inputs_known(d);
