@@ -31,11 +31,12 @@ static bool takes_everything(const struct agg *agg)
     return false;
 }
 
+/* A trial costs as much as folding, so the first attempt has none: a value that is refused there ends it, and its record is known. */
 static enum status open_trial(struct map_emitter *em, struct err *e)
 {
     struct err refused;
     const uint8_t one[] = { VAL_INT0 + 1 };
-    if (!em->task->undo.active || takes_everything(em->agg))
+    if (!em->task->undo.active || em->task->attempt == 0 || takes_everything(em->agg))
         return ST_OK;
     if (buf_reserve(&em->trial, agg_state_size(em->agg) + 16) != ST_OK)
         return err_memory(e, "a reducer", agg_state_size(em->agg));
