@@ -330,7 +330,8 @@ static int report_body(lua_State *L)
     return 0;
 }
 
-/* A report's own error comes from values that nobody's driver writes: the schema does not hold them back. */
+/* A report's own error comes from values that nobody's driver writes: the schema does not hold them
+ * back. */
 static enum status foreign(struct err *e)
 {
     struct err what = *e;

@@ -1,5 +1,5 @@
--- The reports on what recovery really did: records put aside, tasks dropped, budgets used up, simulated failures. What
--- they count is counted again by sqlite3 from the journal, and by grep from the input.
+-- The reports on what recovery really did: records put aside, tasks dropped, budgets used up, backups. What they
+-- count is counted again by sqlite3 from the journal, and by grep from the input.
 local assert = require "luassert"
 local cjson = require "cjson"
 local h = require "spec.helper"
@@ -44,6 +44,16 @@ local function entries_of(p, ...)
    return list
 end
 
+-- The reports count from the journal, the driver as things happen: the manifest has its sums.
+local function check_manifest(p)
+   local told, counted = json(p, "show").statistics, cjson.decode(h.read(p.dir .. "/out/_MANIFEST.json")).statistics
+   for _, name in ipairs { "seconds_waited", "cpu_seconds", "cpu_seconds_wasted" } do
+      assert.near(counted[name], told[name], 1e-6)
+      counted[name], told[name] = nil, nil
+   end
+   assert.same(counted, told)
+end
+
 describe("records that were put aside", function()
    it("are all in lmr quarantine, with what they hold and where", function()
       local p = run(3000, 'if line:find("77$") then error("unlucky " .. line) end', { "--split-size", "2K" })
@@ -69,6 +79,7 @@ describe("records that were put aside", function()
       local records = sql(p, ("SELECT records FROM file WHERE kind = 'quarantine' AND task = '%s'"):format(task))
       assert.equal(tonumber(records), #entries_of(p, "--task", task))
       has(out(p, "why"), "lmr quarantine job-1\n")
+      check_manifest(p)
    end)
 
    it("are told of when they killed workers", function()
@@ -84,6 +95,7 @@ describe("records that were put aside", function()
       assert.equal(1, shown.statistics.recovery_rate)
       assert.equal(2, shown.statistics.by_type.task_crash.retries)
       assert.equal("task_crash", entries_of(p)[1].type)
+      check_manifest(p)
    end)
 
    it("may be groups", function()
@@ -95,6 +107,7 @@ describe("records that were put aside", function()
       has(out(p, "quarantine"), "  group ")
       assert.equal(1, json(p, "show").statistics.quarantined_groups)
       has(out(p, "quarantine", "--full"), "  key        7\n")
+      check_manifest(p)
    end)
 
    it("are too many: the limit is told, and how to raise it", function()
@@ -121,6 +134,7 @@ describe("tasks that were dropped", function()
       has(text, "half way")
       has(text, "; it was dropped\n")
       has(text, "by --set on_error.script_error")
+      check_manifest(p)
    end)
 end)
 
@@ -138,14 +152,20 @@ describe("a job that stops trying", function()
    end)
 end)
 
-describe("simulated failures", function()
-   it("are told apart", function()
-      local p = run(2000, "", { "--split-size", "1K", "--set", "failure_simulation.enabled=true", "--set",
-         "failure_simulation.failure_rate=0.5", "--set", "retry_budget.tokens=1000" })
-      local failures = tonumber(sql(p, "SELECT count(*) FROM attempt WHERE simulated = 1"))
-      if failures > 0 then
-         assert.equal(failures, json(p, "show").statistics.simulated)
-         assert.equal("simulated", json(p, "why").cause)
-      end
+describe("a backup of a slow task", function()
+   it("is told of, and which attempt was faster", function()
+      local p = run(4000, [[if line == "1500" and not io.open("here") then
+         io.open("here", "w"):close()
+         for _ = 1, 600 do mr.sleep(0.05) end
+      end]], { "--split-size", "2K", "--workers", "2" })
+      assert.equal(0, p.code)
+      assert.equal("1", sql(p, "SELECT count(*) FROM attempt WHERE speculative = 1 AND outcome = 'committed'"))
+      assert.same({ started = 1, won = 1, lost = 0 }, json(p, "show").statistics.speculative)
+      has(out(p, "show"), "  backups    1 attempt of slow tasks, 1 faster\n")
+      local task = sql(p, "SELECT task FROM attempt WHERE outcome = 'lost'")
+      local text = out(p, "why", "job-1", task)
+      has(text, ("%s: 2 attempts, 0 failed; %s.1s is committed\n"):format(task, task))
+      has(text, "  result     another attempt of the task was faster\n")
+      check_manifest(p)
    end)
 end)
