@@ -170,7 +170,9 @@ end
 function M.quarantine_files(job)
    local files = native.query [[SELECT task, path, records FROM file WHERE kind = 'quarantine'
       ORDER BY step, round, length(task), task]]
-   for _, file in ipairs(files) do file.path = ("%s/quarantine/%s"):format(job.dir, file.path:match("[^/]*$")) end
+   for _, file in ipairs(files) do
+      file.path = ("%s/quarantine/%s"):format(job.dir, file.path:match("^.*/(.*)$") or file.path)
+   end
    return files
 end
 

@@ -208,8 +208,8 @@ static const char jobs_text[] =
     "Lists the jobs of the state folder, the newest last: id, state, when it started, how long it "
     "took, how many attempts failed, how many records were put aside, and where the result is.\n"
     "\n"
-    "States: running, publishing, complete, failed, stopped; gone: it was running, and its driver "
-    "is no more.\n";
+    "States: running, publishing, complete, partial (tasks were dropped), failed, stopped; gone: it "
+    "was running, and its driver is no more.\n";
 
 static const char show_text[] =
     "Tells of one job: what it is and where it stands, its tasks, what failed and what became of "
