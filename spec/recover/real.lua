@@ -2,6 +2,7 @@
 -- and what its journal says of them, as sqlite3 reads it.
 local cjson = require "cjson"
 local h = require "spec.helper"
+local luassert = require "luassert"
 
 local M = {}
 
@@ -114,6 +115,47 @@ end
 
 function M.part(p, n)
    return h.read(("%s/out/part-%05d"):format(p.dir, n or 0))
+end
+
+-- Counts of the job's statistics as sqlite3 makes them from the rows of the journal.
+local BOOKS = [[
+   with a as (select * from attempt where task like 'map%' or task like 'reduce%'),
+        f as (select * from a where outcome not in ('committed', 'lost', 'ended'))
+   select (select count(*) from a) as attempts,
+      (select count(*) from a where outcome = 'committed') as committed,
+      (select count(*) from f) as failures,
+      (select count(*) from f where verdict in ('retry', 'quarantine')) as retries,
+      (select count(distinct task) from f where verdict = 'drop_task') as dropped_tasks,
+      (select count(*) from f where verdict in ('fail', 'abort')) as failed_tasks,
+      (select count(*) from a where speculative) as started,
+      (select count(*) from a where speculative and outcome = 'committed') as won,
+      (select count(*) from a where speculative and outcome = 'lost') as lost,
+      (select coalesce(sum(records), 0) from file where kind = 'quarantine') as quarantined,
+      (select coalesce(sum(delay), 0) from f where verdict in ('retry', 'quarantine')) as seconds_waited,
+      (select coalesce(sum(cpu), 0) from a where outcome != 'ended') as cpu_seconds,
+      (select coalesce(sum(cpu), 0) from a where outcome not in ('committed', 'ended')) as cpu_seconds_wasted
+]]
+
+--- Holds the statistics of `lmr show --json`, and of the manifest where there is one, against counts of sqlite3.
+function M.check_books(p)
+   local result = h.run({ "show", "--json" }, { dir = p.dir, env = p.env })
+   assert(result.code == 0, result.err)
+   local shown = cjson.decode(result.out).statistics
+   local counted = M.sql(p, BOOKS)[1]
+   for name, n in pairs(counted) do
+      local said = shown[name] or shown.speculative[name]
+         or name == "quarantined" and shown.quarantined_records + shown.quarantined_groups
+      assert(math.abs(said - n) < 1e-6, ("%s: shown %s, counted %s"):format(name, said, n))
+   end
+   for _, row in ipairs(M.sql(p, "select outcome, verdict, count(*) as n from attempt where verdict is not null and "
+      .. "(task like 'map%' or task like 'reduce%') group by 1, 2")) do
+      local said = shown.by_type[row.outcome].by_verdict[row.verdict]
+      assert(said == row.n, ("%s %s: shown %s, counted %s"):format(row.outcome, row.verdict, said, row.n))
+   end
+   if h.exists(p.dir .. "/out/_MANIFEST.json") then
+      luassert.same(M.manifest(p).statistics, shown)
+   end
+   return shown
 end
 
 return M
