@@ -16,7 +16,7 @@ static double seconds_of(int64_t nanoseconds)
     return (double)nanoseconds / 1e9;
 }
 
-/* The map task whose run `path` is, or CORE_NONE. */
+/* The map task whose run `path` is, or CORE_NONE. One that runs again already has not replaced it yet. */
 static uint32_t producer_of(const struct driver *d, const char *path)
 {
     struct buf run = BUF_EMPTY;
@@ -24,7 +24,8 @@ static uint32_t producer_of(const struct driver *d, const char *path)
     if (d->at != AT_RUN || d->plan.partitions == 0)
         return found;
     for (uint32_t i = 0; i < d->maps && found == CORE_NONE; i++)
-        if (!d->work[i].dropped && d->core.tasks[i].state == TASK_COMMITTED &&
+        if (!d->work[i].dropped &&
+            (d->core.tasks[i].state == TASK_COMMITTED || d->core.tasks[i].redone) &&
             attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &run) ==
                 ST_OK &&
             strcmp((const char *)run.p, path) == 0)
@@ -189,8 +190,8 @@ static void put_aside(struct driver *d, uint32_t task, const struct verdict *v)
     give_verdict(d, task, CORE_RETRY, v, CORE_NONE);
 }
 
-/* Several reduces may find the same run corrupt: the first has its producer run again, and what the
- * others read is an old run by then, so that they just try again. */
+/* Several reduces may find the same run corrupt: the first has its producer run again, and the others
+ * wait for it too. What was read may be an old run by now: then it is just tried again. */
 static void recompute(struct driver *d, uint32_t task, const struct verdict *v)
 {
     uint32_t producer = producer_of(d, d->work[task].failure->err.file);
