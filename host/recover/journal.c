@@ -41,7 +41,7 @@ static const char schema[] =
     "  fingerprint TEXT, -- of the failure: type, traceback and record\n"
     "  same_failures INTEGER, -- of this task with that fingerprint, this one included\n"
     "  verdict TEXT, rule TEXT, reason TEXT, delay REAL, -- what was decided, by which rule, why\n"
-    "  assignment BLOB, -- encoded, of one that failed: lmr replay\n"
+    "  assignment BLOB, -- encoded, of one that failed or put something aside: lmr replay\n"
     "  result BLOB); -- encoded, of one that committed\n"
     "CREATE TABLE file ( -- files of winning attempts\n"
     "  step INTEGER, round INTEGER, task TEXT,\n"

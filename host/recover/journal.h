@@ -37,7 +37,7 @@ struct journal_attempt {
     const char *rule;        /* that gave the verdict ("my.lua:12", "built-in", …), or NULL */
     const char *reason;      /* in words, or NULL */
     double delay_seconds;    /* before the retry */
-    struct slice assignment; /* of one that failed: what to replay */
+    struct slice assignment; /* of one that failed or put something aside: what to replay */
     struct slice result;     /* of one that committed */
 };
 

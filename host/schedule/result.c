@@ -194,7 +194,9 @@ void result_journal(struct driver *d, const struct work *w, const struct running
     char name[TASK_NAME_MAX];
     struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     struct slice result = buf_slice(&w->result), file;
-    struct buf path = BUF_EMPTY;
+    struct buf path = BUF_EMPTY, assignment = BUF_EMPTY;
+    if (work_is_counted(w) && val_get(result, "quarantine", &file)) /* lmr replay needs it */
+        (void)assign_put(d, (uint32_t)(w - d->work), attempt, &assignment, NULL);
     journal_commit(d->journal, &place, w->winner.number, w->winner.speculative);
     struct journal_attempt row = {
         .place = place,
@@ -204,9 +206,11 @@ void result_journal(struct driver *d, const struct work *w, const struct running
         .started = attempt->started,
         .ended = sys_wall_clock(),
         .cpu_ns = attempt->cpu_ns,
+        .assignment = buf_slice(&assignment),
         .result = result,
     };
     journal_attempt(d->journal, &row);
+    buf_free(&assignment);
     if (val_get(result, "run", &file) &&
         attempt_path(d, w, w->winner, d->place.work_dir, ".run", &path) == ST_OK)
         journal_one(d, &place, "run", (const char *)path.p, "", file);
