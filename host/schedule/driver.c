@@ -281,6 +281,7 @@ static enum status open_rules(struct driver *d, struct err *e)
     static const uint8_t nothing[] = { VAL_MAP, 0 };
     enum status st = rules_read(slice_of(nothing, sizeof nothing), &d->arena, &d->job.rules, e);
     d->job.rules.retry.max_retries = 0;
+    d->job.log_level = LOG_NOTES;
     return st;
 }
 
