@@ -118,6 +118,33 @@ describe("records that were put aside", function()
    end)
 end)
 
+describe("what lmr why says to type next", function()
+   local function type_next(p, number)
+      local command = json(p, "why").next[number].command
+      return command, h.sh(command, { dir = p.dir, env = p.env })
+   end
+
+   it("puts bad records aside, or goes on", function()
+      local p = run(3000, 'if line == "1500" and not io.open("mended") then error("half way") end', { "--split-size",
+         "2K", "--set", "on_error.script_error=fail", "--workers", "2" })
+      assert.equal(1, p.code)
+      local command, result = type_next(p, 2)
+      assert.equal("lmr resume job-1", command)
+      assert.equal(1, result.code)
+      h.write(p.dir, "mended", "")
+      assert.equal(0, h.sh(command, { dir = p.dir, env = p.env }).code)
+      has(out(p, "show", "job-1"), "job-1: complete\n")
+      os.execute("rm -rf " .. p.dir .. "/out " .. p.dir .. "/mended")
+      assert.equal(1, h.run({ "run", "-q", "job.lua", "in.txt", "-o", "out", "--set", "on_error.script_error=fail" },
+         { dir = p.dir, env = p.env }).code)
+      command, result = type_next(p, 1)
+      assert.equal("lmr run job.lua in.txt -o out --set on_error.script_error=quarantine", command)
+      assert.equal(3, result.code)
+      assert.equal(2999, #h.lines(h.read(p.dir .. "/out/part-00000")))
+      assert.matches("^lmr resume job%-%d %-%-quarantined$", json(p, "why").next[2].command)
+   end)
+end)
+
 describe("tasks that were dropped", function()
    it("are told of, with why", function()
       local p = run(3000, 'if line == "1500" then error("half way") end', { "--split-size", "2K", "--set",
