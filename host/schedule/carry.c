@@ -91,6 +91,7 @@ static void count_commit(struct driver *d, const struct core_action *a)
     if (!work_is_counted(w))
         return;
     d->totals.committed++;
+    d->statistics_changed = true;
     retry_budget_success(&d->budget);
     statistics_commit(&d->statistics, r->id.speculative, d->core.tasks[a->task].failures > 0,
                       (double)r->cpu_ns / 1e9);

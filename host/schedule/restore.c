@@ -378,6 +378,8 @@ static bool is_done(struct driver *d, uint32_t task)
 {
     const struct restore *r = d->restore;
     const struct work *w = &d->work[task];
+    if (!restore_is_here(d))
+        return false;
     if (d->at == AT_RUN)
         return r->held[task];
     if (d->at == AT_FORMAT)
@@ -472,7 +474,7 @@ void restore_tasks(struct driver *d)
 {
     struct err e;
     enum status st = ST_OK;
-    if (!d->journal || !restore_is_here(d))
+    if (!d->journal || !d->restore)
         return;
     for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
         st = restore_task(d, i, &e);
