@@ -480,12 +480,13 @@ describe("an error in a job", function()
 
    it("of memory names the limit", function()
       local grow = "local t = {} while true do t[#t + 1] = ('x'):rep(1 << 20) .. #t end"
-      local message = "%(memory_error%): [^\n]*its limit of $limit MB: [^\n]*%-%-set limits%.memory_limit=SIZE"
-      bad_map(1, (message:gsub("$limit", "512")), grow, "recovery = { on_error = { memory_error = 'fail' } }")
-      local result = bad_map(1, "map_0 failed again " .. message:gsub("$limit", "64"), grow, "recovery = { " ..
+      local message = "[^\n]*its limit of %d MB: [^\n]*%%-%%-set limits%%.memory_limit=SIZE"
+      bad_map(1, "map_0 failed %(memory_error%): " .. message:format(512), grow,
+         "recovery = { on_error = { memory_error = 'fail' } }")
+      local result = bad_map(1, "map_0 failed again %(memory_error%): " .. message:format(64), grow, "recovery = { " ..
          "limits = { memory_limit = '16M' }, on_error = { memory_error = { max_retries = 3, max_memory = '64M' } } }")
-      for _, limit in ipairs { "16", "32" } do -- it had double the memory each time
-         assert.matches("trying again", result.err:match((message:gsub("$limit", limit)) .. "[^\n]*"), 1, true)
+      for i, limit in ipairs { 16, 32 } do -- it had double the memory each time
+         assert.matches(("map_0.%d failed "):format(i - 1) .. message:format(limit) .. "[^\n]*; trying again", result.err)
       end
    end)
 end)
