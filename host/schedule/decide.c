@@ -143,7 +143,9 @@ static void tell(struct driver *d, const struct work *w, const struct verdict *v
     case VERDICT_DROP_TASK:
         (void)snprintf(next, sizeof next, "going on without the task");
         break;
-    default: /* what failed is told at the end of the job */
+    default: /* what failed is told at the end of the job; with wrong usage that says it all */
+        if (f->err.status == ST_USAGE)
+            return;
         report_note(d, "%s.%u: %s: %s (%s)", task_name(d, w, name), f->attempt.id.number,
                     verdict_name(v->action), v->reason[0] ? v->reason : "the policy says so",
                     v->rule);
