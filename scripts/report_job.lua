@@ -134,13 +134,15 @@ local function sums()
    return native.query("SELECT count(*) AS attempts, coalesce(sum(outcome = 'committed'), 0) AS committed, "
       .. "coalesce(sum(" .. M.FAILED .. [[), 0) AS failures,
       coalesce(sum(verdict IN ('retry', 'quarantine')), 0) AS retries, coalesce(sum(simulated), 0) AS simulated,
-      coalesce(sum(verdict = 'recompute'), 0) AS recomputed_tasks,
+      coalesce(sum(outcome = 'committed' AND NOT EXISTS (SELECT 1 FROM task t WHERE t.step = a.step AND
+         t.round = a.round AND t.task = a.task AND t.attempt = a.attempt AND t.speculative = a.speculative)), 0)
+         AS recomputed_tasks,
       coalesce(sum(CASE WHEN verdict IN ('retry', 'quarantine') THEN delay END), 0.0) AS seconds_waited,
       coalesce(sum(cpu), 0.0) AS cpu_seconds,
       coalesce(sum(CASE WHEN outcome = 'committed' THEN 0 ELSE cpu END), 0.0) AS cpu_seconds_wasted,
       coalesce(sum(speculative), 0) AS started,
       coalesce(sum(speculative AND outcome = 'committed'), 0) AS won,
-      coalesce(sum(speculative AND outcome = 'lost'), 0) AS lost FROM attempt]])[1]
+      coalesce(sum(speculative AND outcome = 'lost'), 0) AS lost FROM attempt a]])[1]
 end
 
 --- What failures cost, as far as attempts have ended: the fields of recover/statistics.h, counted from the attempts.
