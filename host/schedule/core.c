@@ -367,7 +367,7 @@ static void on_succeeded(struct core *c, uint32_t slot, int64_t now)
 {
     struct ended won = release_slot(c, slot, now);
     struct core_task *t = &c->tasks[won.task];
-    c->slots[slot].rests = 0;
+    c->slots[slot].rests = c->slots[slot].death_count = 0;
     (void)act_ended(c, ACT_COMMIT, &won);
     uint32_t other = t->slot == slot ? t->backup : t->slot;
     if (other != CORE_NONE)

@@ -27,9 +27,10 @@
  * The first attempt to succeed wins. While the other one still runs, a failure is nobody's retry.
  *
  * Rest. A worker that ends by itself (while it starts, idles, or works and no record is known to
- * blame) is a death of its slot. More than limits.restarts of them within limits.restart_window,
- * and the slot rests for that window; twice as long each time until one of its attempts succeeds,
- * at most an hour. When every slot is empty and rests, the job is broken. */
+ * blame) is a death of its slot. More than limits.restarts of them within limits.restart_window, and
+ * the slot rests for that window; twice as long each time, at most an hour. An attempt that succeeds
+ * there makes it forget both deaths and rests: what counts is a slot that dies again and again, not
+ * the share of the tasks that crash. When every slot is empty and rests, the job is broken. */
 #ifndef LMR_SCHEDULE_CORE_H
 #define LMR_SCHEDULE_CORE_H
 
@@ -202,9 +203,9 @@ struct core_slot {
     uint64_t heartbeat, progress;
     double fraction;
     int64_t rest_until; /* no worker is started before */
-    uint32_t rests;     /* in a row */
+    uint32_t rests;     /* since its last success */
     uint32_t death_count;
-    int64_t deaths[CORE_RESTARTS_MAX + 1]; /* since its last rest, the newest of them */
+    int64_t deaths[CORE_RESTARTS_MAX + 1]; /* since its last rest or success, the newest of them */
 };
 
 /* 0: no such limit. */

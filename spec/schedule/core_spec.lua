@@ -1044,6 +1044,33 @@ describe("a slot", function()
       ]]
    end)
 
+   it("forgets its deaths when an attempt has succeeded there", function()
+      check [[
+         open slots=1 restarts=1 window=10
+         load 4
+         begin
+         > spawn 0
+         up 0
+         > assign 0 task 0.0 serial 1
+         down 0 0
+         > ask task 0.0 retry 1 same 1
+         > spawn 0
+         up 0
+         > assign 0 task 1.0 serial 2
+         ok 0
+         > commit task 1.0 of 0
+         > assign 0 task 2.0 serial 3
+         down 0 0
+         > ask task 2.0 retry 1 same 1
+         > spawn 0
+         up 0
+         > assign 0 task 3.0 serial 4
+         down 0 0
+         > ask task 3.0 retry 1 same 1
+         > rest 0
+      ]]
+   end)
+
    it("is not to blame for what a record did, or for what was killed", function()
       check [[
          open slots=1 restarts=0 window=10 heartbeat=30 task=5

@@ -197,7 +197,7 @@ static inline void note_end(struct model *m, struct model_slot *s, const struct 
         (s->task == CORE_NONE || event->fingerprint == 0))
         count_death(m, s);
     if (event->kind == CORE_SUCCEEDED)
-        s->rests = 0;
+        s->rests = s->death_count = 0;
     if (s->task != CORE_NONE) {
         m->tasks[s->task].running--;
         if (event->kind != CORE_SUCCEEDED)
