@@ -233,8 +233,10 @@ describe("a worker that hangs", function()
       return result
    end
 
+   local PATTERN = "if line == 'b' then string.find(('a'):rep(3000), ('.-'):rep(30) .. 'b') end"
+
    it("again at the same record has it put aside", function()
-      local result, out = run_hanging("if line == 'b' then string.find(('a'):rep(3000), ('.-'):rep(30) .. 'b') end", 1, 3)
+      local result, out = run_hanging(PATTERN, 1, 3)
       assert.matches("map_0%.1 failed %(timeout: no progress for 2[^\n]* at %S*in%.txt, byte 2, record 1%); " ..
          "this record is put aside", result.err)
       assert.equal("a\t1\nc\t1\n", h.read(out .. "/part-00000"))
@@ -250,7 +252,7 @@ describe("a worker that hangs", function()
    end)
 
    it("in a pattern is killed", function()
-      hang("if line == 'b' then string.find(('a'):rep(3000), ('.-'):rep(30) .. 'b') end")
+      hang(PATTERN)
    end)
 
    it("is not one that reports progress", function()
