@@ -486,7 +486,8 @@ describe("an error in a job", function()
       local result = bad_map(1, "map_0 failed again %(memory_error%): " .. message:format(64), grow, "recovery = { " ..
          "limits = { memory_limit = '16M' }, on_error = { memory_error = { max_retries = 3, max_memory = '64M' } } }")
       for i, limit in ipairs { 16, 32 } do -- it had double the memory each time
-         assert.matches(("map_0.%d failed "):format(i - 1) .. message:format(limit) .. "[^\n]*; trying again", result.err)
+         local attempt = ("map_0%%.%d failed "):format(i - 1)
+         assert.matches(attempt .. message:format(limit) .. "[^\n]*; trying again", result.err)
       end
    end)
 end)
