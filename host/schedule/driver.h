@@ -59,6 +59,7 @@ struct running {
     uint64_t serial;
     int64_t started; /* sys_wall_clock */
     long worker;     /* pid that runs it */
+    int64_t ended;   /* likewise; of a failed one: what was decided may come later */
     uint64_t cpu_ns; /* known when it has ended */
 };
 
