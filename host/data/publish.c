@@ -241,6 +241,8 @@ enum status publish_manifest(const struct publish_manifest *m, struct buf *out, 
         val_map_value(&map, "quarantine", m->quarantine);
     if (m->dropped > 0)
         val_map_int(&map, "dropped_tasks", m->dropped);
+    if (m->drops.n > 0)
+        val_map_value(&map, "dropped", m->drops);
     if (m->version > 1)
         val_map_int(&map, "version_of_output", (int64_t)m->version);
     if (m->previous.n > 0)

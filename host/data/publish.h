@@ -43,6 +43,7 @@ struct publish_manifest {
     uint64_t records_in, bytes_in, quarantined;
     struct slice quarantine; /* encoded array of { task, path, records }: the files of what was put aside */
     uint32_t dropped;       /* tasks that the result lacks */
+    struct slice drops;     /* their names: encoded array, or empty */
     struct slice statistics; /* of failures and retries: encoded map, or empty */
     uint64_t plan_hash, profile_hash;
     const struct publish_file *files;

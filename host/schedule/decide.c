@@ -105,7 +105,7 @@ static void journal_failure(struct driver *d, uint32_t task, const struct verdic
         .speculative = f->attempt.id.speculative,
         .worker = f->attempt.worker,
         .started = f->attempt.started,
-        .ended = sys_wall_clock(),
+        .ended = f->attempt.ended,
         .cpu_ns = f->attempt.cpu_ns,
         .err = &f->err,
         .outcome = outcome,

@@ -362,6 +362,7 @@ static void driver_free(struct driver *d)
     kept_free(&d->parts);
     kept_free(&d->outputs);
     kept_free(&d->asides);
+    kept_free(&d->drops);
     kept_free(&d->indexes);
     kept_free(&d->seen_warnings);
     counters_free(&d->counters);

@@ -59,6 +59,7 @@ struct running {
     uint64_t serial;
     int64_t started; /* sys_wall_clock */
     long worker;     /* pid that runs it */
+    int64_t ended;   /* likewise; of a failed one: what was decided may come later */
     uint64_t cpu_ns; /* known when it has ended */
 };
 
@@ -111,7 +112,7 @@ struct round_plan {
 /* A file that outlives its round: pairs for the next one, a part, a side output. */
 struct kept_file {
     struct buf path, name; /* NUL-terminated; name: as published */
-    size_t number;         /* of an mr.output file among those of its name */
+    size_t number;         /* of a part: its task's; of an mr.output file: among those of its name */
     uint64_t records, bytes;
     char checksum[24];
 };
@@ -183,6 +184,7 @@ struct driver {
     struct kept_files parts;      /* of the job */
     struct kept_files outputs;    /* mr.output files, by their bare names */
     struct kept_files asides;     /* of records put aside, by their tasks */
+    struct kept_files drops;      /* no files: the names of tasks that rounds went on without */
     struct kept_files indexes;    /* of side files, named as the job names them */
     struct counters counters, round_counters; /* of the job; of the round that ran last */
     struct buf previous;        /* counters of the round before that one (encoded), or empty */

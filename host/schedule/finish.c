@@ -51,7 +51,7 @@ static enum status name_files(struct driver *d, struct err *e)
     char suffix[FILE_SUFFIX_MAX], name[NAME_MAX_BYTES];
     enum status st = finish_suffix(d, suffix, e);
     for (size_t i = 0; i < d->parts.count && st == ST_OK; i++)
-        st = set_name(&d->parts.files[i], "part", i, suffix);
+        st = set_name(&d->parts.files[i], "part", d->parts.files[i].number, suffix);
     for (size_t i = 0; i < d->outputs.count && st == ST_OK; i++) {
         struct kept_file *f = &d->outputs.files[i];
         (void)snprintf(name, sizeof name, "%s", (const char *)f->name.p);
@@ -76,16 +76,29 @@ static struct publish_file *list_files(struct driver *d, bool with_outputs, size
     return files;
 }
 
+/* Encoded array of the names of tasks that the result lacks; nothing when it lacks none. */
+static enum status list_drops(const struct driver *d, struct buf *out)
+{
+    if (d->drops.count == 0)
+        return ST_OK;
+    enum status st = val_put_array(out, d->drops.count);
+    for (size_t i = 0; i < d->drops.count && st == ST_OK; i++)
+        st = val_put_str(out, (const char *)d->drops.files[i].name.p);
+    return st;
+}
+
 /* --- to a directory --- */
 
 static enum status write_output(struct driver *d, const struct publish_file *files, size_t count,
                                 struct err *e)
 {
     struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY, text = BUF_EMPTY;
-    struct buf quarantine = BUF_EMPTY;
+    struct buf quarantine = BUF_EMPTY, drops = BUF_EMPTY;
     enum status st = counters_put(&d->counters, &counters);
     if (st == ST_OK)
         st = aside_list(d, &quarantine);
+    if (st == ST_OK)
+        st = list_drops(d, &drops);
     if (st == ST_OK)
         st = statistics_put(&d->statistics, &statistics);
     struct publish_manifest manifest = {
@@ -99,6 +112,7 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .quarantined = d->quarantined,
         .quarantine = buf_slice(&quarantine),
         .dropped = d->dropped,
+        .drops = buf_slice(&drops),
         .statistics = buf_slice(&statistics),
         .plan_hash = d->plan_hash,
         .profile_hash = d->job.profile_hash,
@@ -127,6 +141,7 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
     buf_free(&counters);
     buf_free(&statistics);
     buf_free(&quarantine);
+    buf_free(&drops);
     buf_free(&text);
     return st;
 }

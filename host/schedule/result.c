@@ -258,6 +258,8 @@ static enum status keep_part(const struct driver *d, const struct work *w, struc
     enum status st = attempt_path(d, w, w->winner, part_dir(d), ".part", &path);
     if (st == ST_OK)
         st = kept_add(files, (const char *)path.p, slice_of(NULL, 0), part);
+    if (st == ST_OK)
+        files->files[files->count - 1].number = w->index;
     buf_free(&path);
     return st;
 }
@@ -266,6 +268,14 @@ enum status result_keep(struct driver *d, const struct work *w, struct kept_file
 {
     enum status st = writes_part(d, w) ? keep_part(d, w, parts) : ST_OK;
     return st == ST_OK ? result_each_output(d, w, keep_output, NULL) : st;
+}
+
+static enum status keep_drop(struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    if (!w->dropped)
+        return ST_OK;
+    return kept_add(&d->drops, "", slice_str(task_name(d, w, name)), slice_of(NULL, 0));
 }
 
 static void journal_counters(struct driver *d)
@@ -320,6 +330,8 @@ enum status result_round(struct driver *d, struct err *e)
         st = result_keep(d, &d->work[i], is_output ? &d->parts : &d->pairs);
         if (st == ST_OK && d->at == AT_RUN)
             st = aside_keep(d, &d->work[i]);
+        if (st == ST_OK && d->at == AT_RUN)
+            st = keep_drop(d, &d->work[i]);
     }
     if (st == ST_OK && d->at == AT_RUN)
         st = sum_counters(d);
