@@ -140,6 +140,27 @@ static const struct option resume_options[] = {
     { .name = NULL },
 };
 
+static const struct option replay_options[] = {
+    { .name = "record", .kind = OPTION_INT64, .value = "N", .field = FIELD(record),
+      .given = FIELD(has_record), .least = 0, .most = INT64_MAX, .example = "17",
+      .reason = "records (in reduce: groups) are numbered from 0 in each task",
+      .help = "run only record N (in reduce: group N), and print the pairs it gives; the others are "
+              "read and passed by" },
+    { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
+      .help = "try all that the job put aside, one after the other, and tell what holds now" },
+    { .name = "put-aside", .kind = OPTION_FLAG, .field = FIELD(put_aside),
+      .help = "put records aside as the attempt did, so that only what ended it is seen; else the "
+              "first failure ends the replay" },
+    { .name = "job", .letter = 'j', .kind = OPTION_TEXT, .value = "JOB.lua",
+      .field = FIELD(job_file), .example = "mended.lua",
+      .help = "with the map and reduce of JOB.lua, in place of the job's own file" },
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print one line of JSON; what the job prints goes to standard error" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
+    { .name = NULL },
+};
+
 static const struct option new_options[] = {
     { .name = "template", .letter = 't', .kind = OPTION_TEXT, .value = "TEMPLATE",
       .field = FIELD(template_name), .example = "text",
@@ -259,6 +280,24 @@ static const char resume_text[] =
     "    lmr resume word_count-3\n"
     "    lmr resume word_count --quarantined\n";
 
+static const char replay_text[] =
+    "Runs an attempt that failed (lmr why names them) again: with the same input, seed and memory "
+    "limit, in the foreground, so that what the job prints is seen. The first failure ends it and is "
+    "printed as lmr run prints it; there are no deadlines (Ctrl-C ends it). What it writes is thrown "
+    "away, and the journal stays as it is. The job file is read as it is now: after a mend this "
+    "tells whether it holds. ATTEMPT may also be a task: its newest attempt that can be replayed.\n"
+    "\n"
+    "With --quarantined all records and groups that the job put aside are tried, or those of one task.\n"
+    "\n"
+    "Exit code 0: it holds now; 1: it fails.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr replay word_count-3 map_0.1\n"
+    "    lmr replay word_count-3 map_0.1 --record 17 --job mended.lua\n"
+    "    lmr replay word_count --quarantined\n"
+    "    lmr replay word_count map_0 --quarantined --json | jq .failed\n";
+
 static const char new_text[] =
     "Writes a working job with comments into FILE, to be changed into yours. A FILE that "
     "exists is never touched.\n"
@@ -329,6 +368,10 @@ static const struct command table[] = {
     { .name = "quarantine", .usage = { "[JOB] [--task TASK] [--full]" },
       .summary = "list the records that a job put aside", .text = quarantine_text,
       .options = quarantine_options, .run = command_quarantine },
+    { .name = "replay",
+      .usage = { "JOB ATTEMPT [--record N] [--job JOB.lua]", "[JOB [TASK]] --quarantined [--job JOB.lua]" },
+      .summary = "run a failed attempt or a record again, in the foreground",
+      .text = replay_text, .options = replay_options, .run = command_replay },
     { .name = "new", .usage = { "FILE [--template TEMPLATE]", "--list" },
       .summary = "write a job to start from", .text = new_text, .options = new_options,
       .run = command_new },

@@ -22,7 +22,9 @@ struct request {
     bool full;
     bool help, quiet, json, man, list;
     const char *completion, *template_name;
-    const char *job_file, *error_type; /* of lmr profile */
+    const char *job_file, *error_type; /* of lmr profile; job_file of lmr replay too */
+    int64_t record; /* of lmr replay, with the next two */
+    bool has_record, put_aside;
 };
 
 enum option_kind {
@@ -76,6 +78,7 @@ int command_jobs(struct request *request);
 int command_show(struct request *request);
 int command_why(struct request *request);
 int command_quarantine(struct request *request);
+int command_replay(struct request *request);
 int command_run(struct request *request);
 int command_resume(struct request *request);
 int command_new(struct request *request);
