@@ -161,8 +161,8 @@ static void common_fields(struct assignment *a)
     char name[TASK_NAME_MAX];
     const struct work *w = a->work;
     double deadline = (double)d->core.limits.task_timeout / 1e9;
-    if (deadline > 0 && w->timeout_seconds > deadline)
-        deadline = w->timeout_seconds;
+    if (deadline > 0 && w->judged.timeout_seconds > deadline)
+        deadline = w->judged.timeout_seconds;
     val_map_str(&a->map, "task", task_name(d, a->work, name));
     val_map_int(&a->map, "attempt", a->attempt->id.number);
     val_map_bool(&a->map, "speculative", a->attempt->id.speculative);
@@ -170,7 +170,7 @@ static void common_fields(struct assignment *a)
     val_map_int(&a->map, "step", d->step + 1);
     val_map_int(&a->map, "round", d->round);
     val_map_int(&a->map, "seed", (int64_t)d->seed);
-    val_map_int(&a->map, "memory_limit", (int64_t)(w->memory_limit ? w->memory_limit : d->job.memory_limit));
+    val_map_int(&a->map, "memory_limit", (int64_t)(w->judged.memory_limit ? w->judged.memory_limit : d->job.memory_limit));
     val_map_float(&a->map, "deadline", deadline);
     val_map_float(&a->map, "network_timeout", network_timeout(d));
     val_map_bool(&a->map, "durable", d->job.durable);

@@ -7,14 +7,8 @@
 #include "base/sys.h"
 
 #include <stdio.h>
-#include <xxhash.h>
 
 /* --- what is known --- */
-
-static double seconds_of(int64_t nanoseconds)
-{
-    return (double)nanoseconds / 1e9;
-}
 
 /* The map task whose run `path` is, or CORE_NONE. One that runs again already has not replaced it yet. */
 static uint32_t producer_of(const struct driver *d, const char *path)
@@ -53,37 +47,24 @@ static bool may_drop(const struct driver *d, const struct work *w)
     return true;
 }
 
-static uint64_t draw_seed(const struct driver *d, const struct work *w)
-{
-    char name[TASK_NAME_MAX];
-    (void)task_name(d, w, name);
-    return XXH3_64bits_withSeed(name, strlen(name), d->seed);
-}
-
 static struct verdict_context context_of(const struct driver *d, const struct work *w,
                                          const struct core_action *a, const struct err *e)
 {
-    const struct core_limits *limits = &d->core.limits;
-    bool unit = e->record >= 0;
-    return (struct verdict_context){
-        .attempt = a->attempt,
-        .retry = a->retry,
-        .failures = a->failures,
-        .same_failures = a->same_failures,
-        .type_failures = w->type_failures[e->status] + 1u,
-        .elapsed_seconds = seconds_of(sys_wall_clock() - w->first_started),
-        .memory_limit = w->memory_limit ? w->memory_limit : d->job.memory_limit,
-        .timeout_seconds = w->timeout_seconds,
-        .task_timeout_seconds = seconds_of(limits->task_timeout),
-        .progress_timeout_seconds = seconds_of(limits->progress_timeout),
-        .heartbeat_timeout_seconds = seconds_of(limits->heartbeat_timeout),
-        .seed = draw_seed(d, w),
+    char name[TASK_NAME_MAX];
+    const struct judge_facts facts = {
+        .limits = &d->core.limits,
+        .task_name = task_name(d, w, name),
+        .job_seed = d->seed,
+        .attempts = d->core.tasks[a->task].attempts,
+        .memory_limit = d->job.memory_limit,
+        .elapsed_seconds = (double)(sys_wall_clock() - w->first_started) / 1e9,
         .budget_left = d->budget.left,
-        .has_culprit = unit && work_is_counted(w),
+        .has_units = work_is_counted(w),
         .may_quarantine = aside_may(d) && err_detail_number(e, "put_aside_max", -1) < 0,
         .may_drop = may_drop(d, w),
         .is_run = e->file[0] && d->at == AT_RUN && d->place.work_dir && is_old_run(d, e->file),
     };
+    return judge_context(a, e, &w->judged, &facts);
 }
 
 /* --- the decision takes effect --- */
@@ -156,58 +137,13 @@ static void tell(struct driver *d, const struct work *w, const struct verdict *v
                 next, v->rule);
 }
 
-static void give_verdict(struct driver *d, uint32_t task, enum core_verdict kind,
-                         const struct verdict *v, uint32_t producer)
-{
-    double longer = d->work[task].timeout_seconds;
-    driver_deliver(d, &(struct core_event){ .kind = CORE_VERDICT,
-                                            .task = task,
-                                            .verdict = kind,
-                                            .producer = producer,
-                                            .fresh = v->fresh_worker,
-                                            .timeout = (int64_t)(longer * 1e9),
-                                            .delay = (int64_t)(v->delay_seconds * 1e9) });
-}
-
-static void retry(struct driver *d, uint32_t task, const struct verdict *v)
-{
-    struct work *w = &d->work[task];
-    if (v->memory_limit)
-        w->memory_limit = v->memory_limit;
-    if (v->timeout_seconds > 0)
-        w->timeout_seconds = v->timeout_seconds;
-    (void)retry_budget_take(&d->budget);
-    d->totals.retries += work_is_counted(w);
-    give_verdict(d, task, CORE_RETRY, v, CORE_NONE);
-}
-
-static void put_aside(struct driver *d, uint32_t task, const struct verdict *v)
-{
-    struct err e;
-    if (aside_skip(&d->work[task], &e) != ST_OK) {
-        driver_fail(d, &e, 1);
-        return;
-    }
-    d->totals.retries += work_is_counted(&d->work[task]);
-    give_verdict(d, task, CORE_RETRY, v, CORE_NONE);
-}
-
-/* Several reduces may find the same run corrupt: the first has its producer run again, and the others
- * wait for it too. What was read may be an old run by now: then it is just tried again. */
-static void recompute(struct driver *d, uint32_t task, const struct verdict *v)
-{
-    uint32_t producer = producer_of(d, d->work[task].failure->err.file);
-    give_verdict(d, task, producer == CORE_NONE ? CORE_RETRY : CORE_REDO, v, producer);
-}
-
-static void drop(struct driver *d, uint32_t task, const struct verdict *v)
+static void note_drop(struct driver *d, struct work *w)
 {
     char name[TASK_NAME_MAX];
-    d->work[task].dropped = true;
+    w->dropped = true;
     d->dropped++;
     if (d->journal)
-        journal_event(d->journal, "drop", task_name(d, &d->work[task], name));
-    give_verdict(d, task, CORE_DROP, v, CORE_NONE);
+        journal_event(d->journal, "drop", task_name(d, w, name));
 }
 
 /* Fails or stops the job at once: running attempts are killed. */
@@ -225,30 +161,30 @@ static void end_job(struct driver *d, uint32_t task, const struct verdict *v)
         driver_fail(d, &e, EXIT_FAILED);
 }
 
+/* Several reduces may find the same run corrupt: the first has its producer run again, and the others
+ * wait for it too. What was read may be an old run by now: then it is just tried again. */
 static void carry_verdict(struct driver *d, uint32_t task, const struct verdict *v)
 {
-    switch (v->action) {
-    case VERDICT_RETRY:
-        retry(d, task, v);
-        break;
-    case VERDICT_QUARANTINE:
-        put_aside(d, task, v);
-        break;
-    case VERDICT_RECOMPUTE:
-        recompute(d, task, v);
-        break;
-    case VERDICT_DROP_TASK:
-        drop(d, task, v);
-        break;
-    case VERDICT_STOP:
-    case VERDICT_ABORT:
+    struct work *w = &d->work[task];
+    uint32_t producer = CORE_NONE;
+    struct err e;
+    if (v->action == VERDICT_STOP || v->action == VERDICT_ABORT) {
         end_job(d, task, v);
-        break;
-    case VERDICT_FAIL:
-    case VERDICT_ACTIONS:
-        give_verdict(d, task, CORE_GIVE_UP, v, CORE_NONE);
-        break;
+        return;
     }
+    if (v->action == VERDICT_QUARANTINE && aside_skip(w, &e) != ST_OK) {
+        driver_fail(d, &e, 1);
+        return;
+    }
+    if (v->action == VERDICT_RETRY || v->action == VERDICT_QUARANTINE)
+        d->totals.retries += work_is_counted(w);
+    if (v->action == VERDICT_RECOMPUTE)
+        producer = producer_of(d, w->failure->err.file);
+    if (v->action == VERDICT_DROP_TASK)
+        note_drop(d, w);
+    struct core_event event = judge_verdict(task, w->failure->err.status, v, producer, &w->judged,
+                                            &d->budget);
+    driver_deliver(d, &event);
 }
 
 /* The row goes into the journal now and is committed with this turn, before the next assignment of the
@@ -257,7 +193,6 @@ static void decided(struct driver *d, uint32_t task, const struct verdict *v)
 {
     struct work *w = &d->work[task];
     w->failure->verdict = *v;
-    w->type_failures[w->failure->err.status]++;
     journal_failure(d, task, v, NULL);
     if (work_is_counted(w)) {
         statistics_failure(&d->statistics, &w->failure->err, v,

@@ -30,6 +30,7 @@
 #include "schedule/counters.h"
 #include "schedule/description.h"
 #include "schedule/job.h"
+#include "schedule/judge.h"
 #include "schedule/place.h"
 #include "schedule/policy.h"
 
@@ -79,9 +80,7 @@ struct work {
     struct attempt_id winner; /* once committed */
     bool dropped;             /* the job goes on without it */
     int64_t first_started;    /* sys_wall_clock, of its first attempt; 0: none */
-    uint64_t memory_limit;    /* bytes, of further attempts; 0: the profile's */
-    double timeout_seconds;   /* likewise */
-    uint16_t type_failures[ST_COUNT]; /* that got a verdict */
+    struct judge_task judged; /* what its failures have led to */
     struct buf skip;          /* encoded elements of an assignment's `skip` */
     uint32_t skip_count;
     struct buf result;        /* of the winner */

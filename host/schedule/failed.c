@@ -58,7 +58,7 @@ static void word_timeout(const struct driver *d, const struct work *w, enum core
     char text[SIZE_TEXT_MAX];
     struct err said = *e;
     const struct core_limits *limits = &d->core.limits;
-    double longer = w->timeout_seconds;
+    double longer = w->judged.timeout_seconds;
     double task = (double)limits->task_timeout / 1e9;
     double progress = (double)limits->progress_timeout / 1e9;
     if (reason == REASON_PROGRESS)
