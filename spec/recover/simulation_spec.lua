@@ -64,6 +64,8 @@ describe("1,000 tasks of which every tenth attempt fails", function()
          assert.equal("done", run.how, run.line)
          assert.equal(20, run.quarantined, run.line)
       end
+      -- Other failures come between those at the record.
+      assert.equal("done", simulate(66, 1, "poison=20")[1].how)
       for _, run in ipairs((simulate(1, 3, "poison=1", "set=limits.max_quarantined=0"))) do
          assert.equal("failed", run.how, run.line)
          assert.matches("limits.max_quarantined", run.why, 1, true)
