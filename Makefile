@@ -80,9 +80,10 @@ asan: ## build build/asan/lmr with AddressSanitizer and UBSan, and run the specs
 	$(MAKE_QUIETLY) VARIANT=asan all
 	@LMR_BUILD=asan lua5.4 spec/run.lua $(SPECS)
 
-soak: ## random jobs against a plain loop and with workers killed, then the specs again and again for SOAK_SECONDS (1800)
+soak: ## failing jobs under a virtual clock, random jobs against a plain loop and with workers killed, then the specs again and again for SOAK_SECONDS (1800)
 	@.ci/setup run test
 	$(MAKE_QUIETLY) all
+	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/recovery.lua 1 1000
 	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/differential.lua 1 $${SOAK_SEEDS:-2000}
 	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/steady.lua 1 $${SOAK_SEEDS:-500}
 	@end=$$(($$(date +%s) + $${SOAK_SECONDS:-1800})); \

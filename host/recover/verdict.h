@@ -99,7 +99,7 @@ enum status rules_read(struct slice profile, struct arena *arena, struct rules *
 /* --- one decision --- */
 
 struct verdict_context {
-    uint32_t attempt;       /* from 0: the one that failed */
+    uint32_t attempt;       /* from 0: of the newest normal one */
     uint32_t retry;         /* the one that would come, from 1 */
     uint32_t failures;      /* earlier ones of this task */
     uint32_t same_failures; /* with this fingerprint, this one included */

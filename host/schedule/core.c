@@ -2,6 +2,8 @@
 
 #include "base/sys.h"
 
+#include <string.h>
+
 /* The only list of what a task may do. What is not here cannot happen. */
 static const struct {
     enum core_state from;
@@ -326,11 +328,25 @@ static void leave_to_other(struct core *c, const struct ended *ended)
         core_move(c, ended->task, MOVE_EXPIRE);
 }
 
+uint32_t core_same_failures(const struct core_task *t, uint64_t fingerprint)
+{
+    for (size_t i = 0; i < CORE_SAME_KEPT && fingerprint != 0; i++)
+        if (t->same[i].fingerprint == fingerprint)
+            return t->same[i].count;
+    return 0;
+}
+
+/* Between two failures at one record there may be others that have nothing to do with it. */
 static void remember_failure(struct core_task *t, uint64_t fingerprint)
 {
-    bool same = fingerprint != 0 && fingerprint == t->fingerprint;
-    t->same_failures = same ? t->same_failures + 1 : 1;
-    t->fingerprint = fingerprint;
+    size_t at = 0;
+    t->same_failures = core_same_failures(t, fingerprint) + 1;
+    if (fingerprint == 0)
+        return;
+    while (at < CORE_SAME_KEPT - 1 && t->same[at].fingerprint != fingerprint)
+        at++;
+    memmove(t->same + 1, t->same, at * sizeof *t->same);
+    t->same[0] = (struct core_same){ fingerprint, t->same_failures };
 }
 
 static void attempt_failed(struct core *c, const struct ended *ended, uint64_t fingerprint)

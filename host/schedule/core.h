@@ -161,11 +161,20 @@ struct core_action {
     bool speculative;       /* "map_0.1s" */
     uint32_t retry;         /* the one that would come, from 1 */
     uint32_t failures;      /* earlier ones of the task */
-    uint32_t same_failures; /* with this fingerprint, this one and those of backups included */
+    uint32_t same_failures; /* with this fingerprint, this one and those of backups included, whatever
+                               else failed in between (core_same_failures) */
     uint64_t fingerprint;
     uint64_t serial; /* of this attempt among all there are */
     enum core_reason reason;
 };
+
+/* How often a task has failed in one way. */
+struct core_same {
+    uint64_t fingerprint;
+    uint32_t count;
+};
+
+enum { CORE_SAME_KEPT = 4 };
 
 struct core_task {
     enum core_state state;
@@ -174,12 +183,12 @@ struct core_task {
     uint32_t attempts;     /* normal ones so far */
     uint32_t backups;      /* speculative ones so far */
     uint32_t failures;     /* that asked for a verdict */
-    uint32_t same_failures;
+    uint32_t same_failures; /* of the newest failure */
+    struct core_same same[CORE_SAME_KEPT]; /* the ways it failed in last, the newest first */
     uint32_t producer; /* HELD: what it waits for */
     bool fresh;        /* wants a worker that has run nothing */
     bool redone;       /* has committed before; its stage does not wait for it */
     bool backed_up;    /* its present normal attempt has had its backup */
-    uint64_t fingerprint;
     uint64_t failed_serial; /* of the attempt that asked last */
     uint64_t committed_at;  /* attempts with a smaller serial began before its newest commit */
     uint64_t queued;        /* READY: the smaller, the sooner */
@@ -264,6 +273,9 @@ void core_restore(struct core *c, uint32_t task, enum core_state state, uint32_t
                   uint32_t backups);
 /* Takes one event; replaces core->actions. */
 void core_event(struct core *c, const struct core_event *event, int64_t now);
+/* Failures of the task so far with this fingerprint: none with 0, and none of a way that it has not
+ * failed in since CORE_SAME_KEPT others. */
+uint32_t core_same_failures(const struct core_task *t, uint64_t fingerprint);
 /* When the next delay is over, or INT64_MAX. */
 int64_t core_next_due(const struct core *c);
 void core_close(struct core *c);

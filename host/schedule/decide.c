@@ -435,7 +435,6 @@ void decide_record(struct driver *d, uint32_t slot, struct slice payload)
     }
     const struct core_task *t = &d->core.tasks[s->task];
     failed_by_word(d, slot, error, &e);
-    bool same = t->fingerprint != 0 && t->fingerprint == failure_fingerprint(&e);
     struct core_action a = { .kind = ACT_ASK_POLICY,
                              .slot = slot,
                              .task = s->task,
@@ -443,7 +442,8 @@ void decide_record(struct driver *d, uint32_t slot, struct slice payload)
                              .attempt = d->running[slot].id.number,
                              .retry = t->failures + 1,
                              .failures = t->failures,
-                             .same_failures = same ? t->same_failures + 1 : 1 };
+                             .same_failures =
+                                 core_same_failures(t, failure_fingerprint(&e)) + 1 };
     decide(d, &a, &e, true);
 }
 

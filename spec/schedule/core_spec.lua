@@ -153,10 +153,32 @@ describe("a schedule", function()
          > assign 0 task 0.4 serial 5
          err 0 0
          > ask task 0.4 retry 5 same 1
+         retry 0 0
+         > assign 0 task 0.5 serial 6
+         err 0 7
+         > ask task 0.5 retry 6 same 3
          state
          = tasks ASKING
          = slots IDLE
       ]]
+   end)
+
+   it("forgets a way to fail after four others", function()
+      local script = { "open slots=1", "load 1", "begin", "> spawn 0", "up 0", "> assign 0 task 0.0 serial 1" }
+      local attempt = 0
+      local function fail(fingerprint, same)
+         table.move({ "err 0 " .. fingerprint, ("> ask task 0.%d retry %d same %d"):format(attempt, attempt + 1, same),
+            "retry 0 0", ("> assign 0 task 0.%d serial %d"):format(attempt + 1, attempt + 2) }, 1, 4, #script + 1, script)
+         attempt = attempt + 1
+      end
+      for _, fingerprint in ipairs { 7, 1, 2, 3 } do fail(fingerprint, 1) end
+      fail(7, 2)
+      fail(0, 1)
+      for _, fingerprint in ipairs { 1, 2, 3 } do fail(fingerprint, 2) end
+      fail(4, 1)
+      fail(7, 1)
+      fail(7, 2)
+      check(table.concat(script, "\n"))
    end)
 
    it("replaces a worker that dies", function()

@@ -16,6 +16,8 @@ enum {
     TASKS_MAX = 128,
     PENDING_MAX = 512,
     DEATHS_MAX = 512,
+    FINGERPRINTS = 8,
+    FINGERPRINTS_KEPT = 4,
     EVENTS_MAX = 400000
 };
 
@@ -47,6 +49,7 @@ struct model_task {
     uint32_t stage;
     uint32_t running, attempts, backups, failures, same_failures;
     uint64_t fingerprint;
+    uint32_t all_failures, same[FINGERPRINTS], last[FINGERPRINTS]; /* by fingerprint: how many, the newest */
     uint32_t backups_of_attempt;
     uint32_t held_for; /* or CORE_NONE */
     uint64_t failed_order, commit_order;
@@ -183,11 +186,20 @@ static inline void count_death(struct model *m, struct model_slot *s)
     s->must_rest = recent > m->limits.restarts;
 }
 
+/* A fingerprint is forgotten when so many others came after it. */
 static inline void note_failure(struct model_task *t, uint64_t fingerprint)
 {
-    bool same = fingerprint > 0 && t->fingerprint == fingerprint;
-    t->same_failures = same ? t->same_failures + 1 : 1;
+    uint32_t newer = 0;
+    t->all_failures++;
     t->fingerprint = fingerprint;
+    t->same_failures = 1;
+    if (fingerprint == 0)
+        return;
+    for (uint64_t other = 1; other < FINGERPRINTS; other++)
+        newer += t->last[other] > t->last[fingerprint];
+    t->same[fingerprint] = newer < FINGERPRINTS_KEPT ? t->same[fingerprint] + 1 : 1;
+    t->last[fingerprint] = t->all_failures;
+    t->same_failures = t->same[fingerprint];
 }
 
 static inline void note_end(struct model *m, struct model_slot *s, const struct core_event *event)

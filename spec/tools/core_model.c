@@ -65,7 +65,7 @@ static void draw_fate(struct model *m, uint32_t slot)
     struct core_event event = { .kind = CORE_SUCCEEDED, .slot = slot };
     if (fate < m->error_percent) {
         event.kind = fate % 2 ? CORE_ERRED : CORE_WORKER_DOWN;
-        event.fingerprint = pick(m, 3);
+        event.fingerprint = pick(m, pick(m, 2) ? 3 : FINGERPRINTS);
     }
     later(m, length, event);
 }
