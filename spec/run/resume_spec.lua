@@ -68,30 +68,41 @@ describe("lmr resume", function()
       end
    end)
 
-   it("finishes a publishing that was killed between any two renames", function()
-      local at = place(quick)
-      assert.equal(0, run(at, { "-q", "-o", "ref", "job.lua", "in.txt" }).code)
-      h.sh("cp -r ref earlier", { dir = at.dir })
-      local ref, ended = result_of(at, "ref"), false
-      for k = 1, 40 do
-         local id, out = "counting-" .. k + 1, "out" .. k
-         h.sh("cp -r earlier " .. out, { dir = at.dir })
-         local killed = h.sh(("strace -o /dev/null -e trace=rename,renameat,renameat2,unlink "
-            .. "-e inject=rename,renameat,renameat2,unlink:signal=KILL:when=%d "
-            .. "$LMR run -q --overwrite -o %s job.lua in.txt"):format(k, out),
-            options(at, { env = { ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":detect_leaks=0" } }))
-         if killed.code == 0 then
-            ended = true
-            break
-         end
-         if has_begun(at, id) then
+   -- Every commit, and every step of publishing, is between two of these calls.
+   local function goes_on_after(at, args, name, calls)
+      assert.equal(0, run(at, { "-q", "-o", "ref", table.unpack(args) }).code)
+      local ref, kills, n = result_of(at, "ref"), 0, 1
+      for call, step in pairs(calls) do
+         m.sweep(at, call, step, function(k)
+            n = n + 1
+            h.sh("cp -r ref out-" .. call .. k, { dir = at.dir })
+            return { "run", "-q", "--overwrite", "-o", "out-" .. call .. k, table.unpack(args) }
+         end, function(k)
+            local id = name .. "-" .. n
+            if not has_begun(at, id) then return end
             local result = resume(at, "-q", id)
             assert.equal(0, result.code, result.err)
-            assert.equal(ref, result_of(at, out))
+            assert.equal(ref, result_of(at, "out-" .. call .. k))
             assert.same({}, done_twice(at, id))
-         end
+            kills = kills + 1
+         end)
       end
-      assert.is_true(ended)
+      return kills
+   end
+
+   it("goes on from every commit, and finishes a publishing that was killed anywhere", function()
+      local kills = goes_on_after(place(quick), { "job.lua", "in.txt" }, "counting",
+         { rename = 1, unlink = 1, fdatasync = h.sanitized and 3 or 1 })
+      assert.is_true(kills > 20)
+   end)
+
+   it("goes on between rounds that read the input again, whose last one only a test tells", function()
+      local step = h.sanitized and 12 or 4
+      local at = place()
+      h.sh("cp -r " .. h.root .. "/examples .", { dir = at.dir })
+      local kills = goes_on_after(at, { "examples/kmeans.lua" }, "kmeans",
+         { unlink = step, fdatasync = step, fsync = step, rename = 1 })
+      assert.is_true(kills > 8)
    end)
 
    it("goes on with steps, rounds and what they hand on", function()
@@ -109,22 +120,13 @@ describe("lmr resume", function()
       end
    end)
 
-   it("goes on with rounds that read the input again, whose last one only a test told", function()
+   it("goes on in the place where it began, wherever it is resumed", function()
       local at = place()
-      local means = { "-q", h.root .. "/examples/kmeans.lua" }
-      assert.equal(0, h.run({ "run", "-o", at.dir .. "/ref", table.unpack(means) }, { env = at.env }).code)
-      local all = number(at, "kmeans-1", commits)
-      for i, n in ipairs { 3, all // 2, all - 1 } do
-         local id, out = "kmeans-" .. i + 1, "out" .. i
-         local job = h.background({ "run", "-o", at.dir .. "/" .. out, table.unpack(means) }, { env = at.env })
-         h.poll(30, function() return not job:running() or number(at, id, commits) >= n end)
-         job:kill("KILL")
-         job:wait(20)
-         local result = h.run({ "resume", "-q", id }, { env = at.env }) -- where it began does not matter
-         assert.equal(0, result.code, result.err)
-         assert.equal(result_of(at, "ref"), result_of(at, out))
-         assert.same({}, done_twice(at, id))
-      end
+      assert.equal(0, run(at, { "-q", "-o", "ref", "job.lua", "in.txt" }).code)
+      kill_at(at, { "run", "-q", "-o", "out", "job.lua", "in.txt" }, "counting-2", 4)
+      local result = h.run({ "resume", "-q", "counting" }, { env = at.env })
+      assert.equal(0, result.code, result.err)
+      assert.equal(result_of(at, "ref"), result_of(at, "out"))
    end)
 
    it("prints a result for standard output, and reads what was spooled of standard input", function()

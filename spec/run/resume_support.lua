@@ -72,4 +72,20 @@ function m.kill_at(at, args, id, n, more)
    return job:wait(20)
 end
 
+-- Runs lmr with `args` once for every `step`th of its calls of a system call, and kills it as that call begins; then
+-- calls after(k). `before(k)` comes first and gives the arguments. Ends with the run that has no such call.
+function m.sweep(at, call, step, before, after)
+   local k = 1
+   while true do
+      local words = {}
+      for i, word in ipairs(before(k)) do words[i] = h.quote(word) end
+      local result = h.sh(("strace -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d $LMR %s"):format(
+         call, call, k, table.concat(words, " ")), m.options(at, { env = {
+            ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":detect_leaks=0" } }))
+      if result.code == 0 then return k end
+      after(k)
+      k = k + step
+   end
+end
+
 return m
