@@ -419,6 +419,8 @@ static const char *resume_command(const struct driver *d, struct buf *out)
 {
     if (d->at == AT_END || d->at < AT_PREPARE || !d->place.job_id)
         return NULL;
+    if (d->exit_code == EXIT_FAILED && !has_committed(d))
+        return NULL; /* it would begin anew */
     enum status st = buf_append_str(out, "lmr resume ");
     if (st == ST_OK)
         st = put_word(out, d->place.job_id);
