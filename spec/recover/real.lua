@@ -83,6 +83,16 @@ function M.count(p, query)
    return row.n
 end
 
+--- Waits until a query about a job that runs gives 1; the journal need not be there yet.
+function M.wait_for(p, query)
+   h.poll(20, function()
+      local dir = p.dir .. "/state"
+      if not h.exists(dir) then return false end
+      local ok, n = pcall(M.count, p, query)
+      return ok and n == 1
+   end)
+end
+
 M.ATTEMPTS = "select step, round, task, attempt, speculative, worker, started, ended, outcome, message, traceback, "
    .. "file, \"offset\", record, \"key\", details, exit_status, signal, memory_peak, simulated, fingerprint, "
    .. "same_failures, verdict, rule, reason, delay from attempt "

@@ -31,9 +31,7 @@ local function go(p, job)
 end
 
 local function wait_for(p, where)
-   h.poll(20, function()
-      return h.exists(p.dir .. "/state") and real.count(p, "select count(*) from attempt where " .. where) > 0
-   end)
+   real.wait_for(p, "select count(*) > 0 from attempt where " .. where)
 end
 
 local function run_of_map_0(p)
