@@ -129,7 +129,7 @@ end
 
 -- Counts of the job's statistics as sqlite3 makes them from the rows of the journal.
 local BOOKS = [[
-   with a as (select * from attempt where task like 'map%' or task like 'reduce%'),
+   with a as (select * from attempt where task glob '*map_*' or task glob '*reduce_*'),
         f as (select * from a where outcome not in ('committed', 'lost', 'ended'))
    select (select count(*) from a) as attempts,
       (select count(*) from a where outcome = 'committed') as committed,
@@ -137,6 +137,7 @@ local BOOKS = [[
       (select count(*) from f where verdict in ('retry', 'quarantine')) as retries,
       (select count(distinct task) from f where verdict = 'drop_task') as dropped_tasks,
       (select count(*) from f where verdict in ('fail', 'abort')) as failed_tasks,
+      (select count(distinct task) from f where exists (select 1 from task t where t.task = f.task)) as recovered_tasks,
       (select count(*) from a where speculative) as started,
       (select count(*) from a where speculative and outcome = 'committed') as won,
       (select count(*) from a where speculative and outcome = 'lost') as lost,
@@ -158,7 +159,7 @@ function M.check_books(p)
       assert(math.abs(said - n) < 1e-6, ("%s: shown %s, counted %s"):format(name, said, n))
    end
    for _, row in ipairs(M.sql(p, "select outcome, verdict, count(*) as n from attempt where verdict is not null and "
-      .. "(task like 'map%' or task like 'reduce%') group by 1, 2")) do
+      .. "(task glob '*map_*' or task glob '*reduce_*') group by 1, 2")) do
       local said = shown.by_type[row.outcome].by_verdict[row.verdict]
       assert(said == row.n, ("%s %s: shown %s, counted %s"):format(row.outcome, row.verdict, said, row.n))
    end

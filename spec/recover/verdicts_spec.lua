@@ -140,3 +140,41 @@ describe("quarantine", function()
       end
    end)
 end)
+
+describe("the statistics of a job", function()
+   it("agree between driver, journal and sqlite3: steps, samples and side files, all kinds of failure", function()
+      local p = real.place(("a\nb\nc\nd\ne\nf\n"):rep(600))
+      h.write(p.dir, "job.lua", [[
+         local mr = require "mr"
+         local function first(name)
+            local path = os.getenv("GATE") .. "/" .. name .. mr.task().id:gsub(":", "-")
+            if io.open(path) then return false end
+            return io.open(path, "w"):close()
+         end
+         local function fail(record, more)
+            if record % 500 == 7 then error("no") end
+            if more and record == 11 and first("crash") then os.exit(1) end
+            if record == 12 and first("limited") then mr.fail("limited", "wait") end
+            if record == 13 then mr.reject("no") end
+         end
+         return mr.job { job_name = "job", error_types = { "limited" },
+            side_files = { users = { path = "side.csv", input = "csv", key = "id" } },
+            steps = {
+               { map = function(_, line, emit) fail(mr.task().record, true) emit(line .. mr.task().record % 7, 1) end,
+                 reduce = mr.sum, reducers = 2, total_order = true },
+               { map = function(k, v, emit) fail(mr.task().record) emit(k, v) end,
+                 reduce = function(k, values, emit)
+                    if k == "b3" then os.exit(2) end
+                    emit(k, (values()))
+                 end, reducers = 3 },
+            } }]])
+      h.write(p.dir, "side.csv", "id,name\n1,x\n")
+      real.profile(p, "retry = { max_retries = 4, strategy = 'fixed_delay', jitter = false },")
+      local result = real.run(p, { "--split-size", "1K", "--workers", "2" })
+      assert.equal(3, result.code, result.err)
+      local s = real.check_books(p)
+      assert.is_true(s.by_type.task_crash.failures >= 3 and s.by_type.limited.failures >= 1)
+      assert.is_true(s.quarantined_records > 3 and s.quarantined_groups == 1)
+      assert.is_true(s.attempts < real.count(p, "select count(*) from attempt")) -- samples and side files
+   end)
+end)
