@@ -31,7 +31,10 @@ end
 --- "name\tvalue" lines → table
 function M.details(f)
    local details = {}
-   for name, value in (f.details or ""):gmatch("([^\t\n]+)\t([^\n]*)") do details[name] = tonumber(value) or value end
+   for line in (f.details or ""):gmatch("[^\n]+") do
+      local tab = line:find("\t", 1, true)
+      if tab then details[line:sub(1, tab - 1)] = tonumber(line:sub(tab + 1)) or line:sub(tab + 1) end
+   end
    return details
 end
 

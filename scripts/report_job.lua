@@ -7,6 +7,7 @@ local M = {}
 --- In SQL: the attempts that failed, and the kind of a task ("map" of "2.7:map_3").
 M.FAILED = "outcome NOT IN ('committed', 'lost', 'ended')"
 M.KIND = "rtrim(substr(task, instr(task, ':') + 1), '_0123456789')"
+local COUNTED = M.KIND .. " IN ('map', 'reduce')" -- what the driver's statistics count
 
 local UNFINISHED = { running = true, publishing = true }
 local NUMBERS = { "created", "finished", "pid", "seed" }
@@ -118,7 +119,8 @@ local function by_type()
    local types, verdicts = {}, {}
    for _, row in ipairs(native.query("SELECT outcome AS type, verdict, count(*) AS n, "
          .. "coalesce(sum(verdict IN ('retry', 'quarantine')), 0) AS retries, "
-         .. "coalesce(sum(simulated), 0) AS simulated FROM attempt WHERE " .. M.FAILED .. " GROUP BY 1, 2")) do
+         .. "coalesce(sum(simulated), 0) AS simulated FROM attempt WHERE " .. M.FAILED .. " AND " .. COUNTED
+         .. " GROUP BY 1, 2")) do
       local t = types[row.type] or { failures = 0, retries = 0, simulated = 0, by_verdict = text.object {} }
       types[row.type] = t
       t.failures, t.retries, t.simulated = t.failures + row.n, t.retries + row.retries, t.simulated + row.simulated
@@ -134,13 +136,15 @@ local function sums()
    return native.query("SELECT count(*) AS attempts, coalesce(sum(outcome = 'committed'), 0) AS committed, "
       .. "coalesce(sum(" .. M.FAILED .. [[), 0) AS failures,
       coalesce(sum(verdict IN ('retry', 'quarantine')), 0) AS retries, coalesce(sum(simulated), 0) AS simulated,
-      coalesce(sum(verdict = 'recompute'), 0) AS recomputed_tasks,
+      coalesce(sum(outcome = 'committed' AND NOT EXISTS (SELECT 1 FROM task t WHERE t.step = a.step AND
+         t.round = a.round AND t.task = a.task AND t.attempt = a.attempt AND t.speculative = a.speculative)), 0)
+         AS recomputed_tasks,
       coalesce(sum(CASE WHEN verdict IN ('retry', 'quarantine') THEN delay END), 0.0) AS seconds_waited,
       coalesce(sum(cpu), 0.0) AS cpu_seconds,
       coalesce(sum(CASE WHEN outcome = 'committed' THEN 0 ELSE cpu END), 0.0) AS cpu_seconds_wasted,
       coalesce(sum(speculative), 0) AS started,
       coalesce(sum(speculative AND outcome = 'committed'), 0) AS won,
-      coalesce(sum(speculative AND outcome = 'lost'), 0) AS lost FROM attempt]])[1]
+      coalesce(sum(speculative AND outcome = 'lost'), 0) AS lost FROM attempt a WHERE ]] .. COUNTED)[1]
 end
 
 --- What failures cost, as far as attempts have ended: the fields of recover/statistics.h, counted from the attempts.
@@ -149,10 +153,13 @@ function M.statistics()
    local s = sums()
    s.speculative = { started = s.started, won = s.won, lost = s.lost }
    s.started, s.won, s.lost = nil, nil, nil
-   s.recovered_tasks = value_of("SELECT count(DISTINCT task) AS value FROM attempt WHERE " .. M.FAILED
-      .. " AND task IN (SELECT task FROM task)")
+   s.recovered_tasks = value_of("SELECT count(DISTINCT task) AS value FROM attempt WHERE " .. M.FAILED .. " AND "
+      .. COUNTED .. " AND task IN (SELECT task FROM task)")
    s.failed_tasks, s.dropped_tasks = 0, 0
-   for _, task in ipairs(M.lost_tasks()) do s[task.fate .. "_tasks"] = s[task.fate .. "_tasks"] + 1 end
+   for _, task in ipairs(M.lost_tasks()) do
+      local counts = task.kind == "map" or task.kind == "reduce"
+      s[task.fate .. "_tasks"] = s[task.fate .. "_tasks"] + (counts and 1 or 0)
+   end
    local ended = s.recovered_tasks + s.failed_tasks + s.dropped_tasks
    s.recovery_rate = ended > 0 and s.recovered_tasks / ended or native.mr.null
    for _, row in ipairs(native.query("SELECT " .. M.KIND .. [[ = 'reduce' AS groups, sum(records) AS n FROM file
@@ -170,7 +177,9 @@ end
 function M.quarantine_files(job)
    local files = native.query [[SELECT task, path, records FROM file WHERE kind = 'quarantine'
       ORDER BY step, round, length(task), task]]
-   for _, file in ipairs(files) do file.path = ("%s/quarantine/%s"):format(job.dir, file.path:match("[^/]*$")) end
+   for _, file in ipairs(files) do
+      file.path = ("%s/quarantine/%s"):format(job.dir, file.path:match("^.*/(.*)$") or file.path)
+   end
    return files
 end
 

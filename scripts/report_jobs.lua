@@ -1,12 +1,10 @@
 -- report_jobs.lua: `lmr jobs`: a line for each job of the state folder, the newest last.
-local _, native = ...
 local text = require "mr.report_text"
 local journal = require "mr.report_job"
 
--- A journal that cannot be read is a job too: the table says so, and standard error says why.
 local function look_at(id, path)
    local job, message = journal.open(path)
-   if not job then return { id = id, state = "unreadable", message = message, created = 0 } end
+   if not job then error(message, 0) end
    job.id = id
    job.failures = journal.value_of("SELECT count(*) AS value FROM attempt WHERE " .. journal.FAILED)
    job.quarantined = journal.quarantined()
@@ -23,33 +21,42 @@ local function is_older(a, b)
    return a.id < b.id
 end
 
-local function write_json(job)
-   local readable = job.state ~= "unreadable"
-   text.json { id = job.id, state = job.state, name = job.name, message = job.message, output = job.output_dir,
-      started = readable and text.timestamp(job.created) or nil, seconds = job.took,
-      failures = job.failures, quarantined = job.quarantined }
+local function object_of(job)
+   return { id = job.id, state = job.state, name = job.name, message = job.message, output = job.output_dir,
+      started = text.timestamp(job.created), seconds = job.took, failures = job.failures,
+      quarantined = job.quarantined }
 end
 
 local function row_of(job)
-   if job.state == "unreadable" then return { text.safe(job.id), job.state, "", "", "", "", text.safe(job.message) } end
-   return { text.safe(job.id), job.state, text.date(job.created), text.duration(job.took), text.count(job.failures),
-      text.count(job.quarantined), text.safe(job.output_dir or "-") }
+   return { text.safe(job.id), text.safe(job.state), text.date(job.created), text.duration(job.took),
+      text.count(job.failures), text.count(job.quarantined), text.safe(job.output_dir or "-") }
+end
+
+-- A line for each job: { id =, created =, row =, object = }. A journal that cannot be read, or holds what no lmr
+-- writes, is a line too: it hides no other.
+local function line_of(id, path)
+   local ok, line = pcall(function()
+      local job = look_at(id, path)
+      return { id = id, created = job.created, row = row_of(job), object = object_of(job) }
+   end)
+   if ok then return line end
+   local message = tostring(line)
+   return { id = id, created = 0, row = { text.safe(id), "unreadable", "", "", "", "", text.safe(message) },
+      object = { id = id, state = "unreadable", message = message } }
 end
 
 local COLUMNS = { { "job" }, { "state" }, { "started" }, { "took", right = true }, { "failed", right = true },
    { "aside", right = true }, { "output", cut = "front" } }
 
 return function(argument)
-   local jobs = {}
-   for i, id in ipairs(argument.ids) do jobs[i] = look_at(id, ("%s/%s/journal.db"):format(argument.state_dir, id)) end
-   table.sort(jobs, is_older)
-   if argument.json then
-      for _, job in ipairs(jobs) do write_json(job) end
-   elseif #jobs == 0 then
-      native.write(("no jobs in %s; lmr run starts one\n"):format(text.safe(argument.state_dir)))
-   else
-      local rows = {}
-      for i, job in ipairs(jobs) do rows[i] = row_of(job) end
-      text.table(COLUMNS, rows)
+   local lines, rows = {}, {}
+   for i, id in ipairs(argument.ids) do lines[i] = line_of(id, ("%s/%s/journal.db"):format(argument.state_dir, id)) end
+   table.sort(lines, is_older)
+   for i, line in ipairs(lines) do
+      rows[i] = line.row
+      if argument.json then text.json(line.object) end
    end
+   if argument.json then return end
+   if #rows > 0 then return text.table(COLUMNS, rows) end
+   text.line("no jobs in %s; lmr run starts one", argument.state_dir)
 end

@@ -31,6 +31,7 @@ function M.cut(text, columns)
 end
 
 function M.cut_front(text, columns)
+   if #text > 8 * columns then text = M.safe(text:sub(-8 * columns)) end
    while native.columns(text) > columns do
       text = "…" .. text:gsub("^…", ""):sub((utf8.offset(text:gsub("^…", ""), 2) or 2))
    end
@@ -77,6 +78,7 @@ local function widths_of(columns, rows)
    for i, column in ipairs(columns) do
       widths[i] = native.columns(column[1])
       for _, row in ipairs(rows) do widths[i] = math.max(widths[i], native.columns(row[i])) end
+      if not column.cut then widths[i] = math.min(widths[i], M.WIDTH) end
    end
    return widths
 end
@@ -100,6 +102,8 @@ local function cell(text, column, width)
       text = M.cut_front(text, width)
    elseif column.cut then
       text = M.cut(text, width)
+   else
+      text = M.cut(text, M.WIDTH)
    end
    return pad(text, width, column.right)
 end
@@ -113,7 +117,7 @@ function M.table(columns, rows)
    for n = 0, #rows do
       local row, cells = rows[n] or titles, {}
       for i, column in ipairs(columns) do cells[i] = cell(row[i], column, widths[i]) end
-      M.line("%s", ("  " .. table.concat(cells, "  ")):gsub(" +$", ""))
+      M.line("  %s", table.concat(cells, "  "):match("^(.*%S)") or "")
    end
 end
 

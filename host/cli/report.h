@@ -10,8 +10,14 @@
 
 /* The block of a summary but for its first and last line, for which the exit code must be known. */
 void summary_write(struct text *t, const struct job_summary *summary);
-/* The last line of a job that is complete: where the result is (NULL: on standard output). */
-void summary_result(struct text *t, const char *output_dir);
+/* What a result lacks. */
+struct view_losses {
+    uint64_t quarantined, dropped;
+    const char *job_id;
+};
+/* The last lines of a job that has a result: where it is (NULL: on standard output), and what is not in
+ * it. */
+void summary_result(struct text *t, const struct view_losses *losses, const char *output_dir);
 /* The fields of a summary; summary_json_end adds what exit code and error say (`e` is looked at
  * when the code is not 0), and closes the object. */
 void summary_json(struct text *t, const struct job_summary *summary);

@@ -16,6 +16,7 @@ struct view {
     struct progress progress;
     struct text plan, summary;
     bool has_summary;
+    struct view_losses losses;
     char job_id[256], resume[1024];
 };
 
@@ -54,6 +55,7 @@ static void on_summary(void *context, const struct job_summary *summary)
     struct view *view = context;
     view->has_summary = true;
     (void)snprintf(view->job_id, sizeof view->job_id, "%s", summary->job_id);
+    view->losses = (struct view_losses){ summary->quarantined, summary->dropped, view->job_id };
     (void)snprintf(view->resume, sizeof view->resume, "%s", summary->resume_command
                    ? summary->resume_command : "");
     if (view->request->json)
@@ -72,7 +74,7 @@ static void print_summary(struct view *view, int code)
     text_printf(&t, "lmr: %s: %s\n", view->job_id, outcome_name(code));
     text_add_bytes(&t, (const char *)view->summary.buf.p, view->summary.buf.n);
     if (exit_has_result(code))
-        summary_result(&t, view->request->run.output_dir);
+        summary_result(&t, &view->losses, view->request->run.output_dir);
     (void)text_print(&t, STDERR_FILENO);
 }
 
@@ -147,10 +149,16 @@ int command_run(struct request *request)
 {
     struct err e;
     err_clear(&e);
-    if (take_words(request, &e) != ST_OK || check_together(&request->run, &e) != ST_OK) {
-        log_err(&e);
-        return EXIT_WRONG_USAGE;
-    }
+    if (take_words(request, &e) == ST_OK && check_together(&request->run, &e) == ST_OK)
+        return run_request(request);
+    log_err(&e);
+    return EXIT_WRONG_USAGE;
+}
+
+int run_request(struct request *request)
+{
+    struct err e;
+    err_clear(&e);
     struct view view = { .request = request, .plan = TEXT_EMPTY, .summary = TEXT_EMPTY };
     struct job_observer observer = { on_plan, on_progress, on_note, on_warning, on_summary, &view };
     log_set_quiet(request->quiet);

@@ -129,20 +129,6 @@ static void add_recovery(struct text *t, struct slice statistics)
                 duration_format(val_get_float(statistics, "cpu_seconds_wasted", 0), wasted));
 }
 
-static void add_losses(struct text *t, const struct job_summary *s)
-{
-    if (s->dropped > 0) {
-        add_label(t, "dropped");
-        add_count(t, "", s->dropped, "task: the result is partial", "tasks: the result is partial");
-        text_add(t, "\n");
-    }
-    if (s->quarantined > 0) {
-        add_label(t, "put aside");
-        add_count(t, "", s->quarantined, "record or group", "records or groups");
-        text_printf(t, " (lmr quarantine %s): %s\n", s->job_id, s->quarantine_dir);
-    }
-}
-
 static void add_resources(struct text *t, const struct job_summary *s)
 {
     char wall[SIZE_TEXT_MAX], cpu[SIZE_TEXT_MAX], memory[SIZE_TEXT_MAX];
@@ -197,15 +183,26 @@ void summary_write(struct text *t, const struct job_summary *summary)
     add_flow(t, "output", s->records_out, s->bytes_out);
     add_tasks(t, s);
     add_recovery(t, summary->statistics);
-    add_losses(t, summary);
     add_resources(t, summary);
     add_counters(t, summary->counters);
 }
 
-void summary_result(struct text *t, const char *output_dir)
+void summary_result(struct text *t, const struct view_losses *losses, const char *output_dir)
 {
     add_label(t, "result");
     text_printf(t, "%s\n", output_dir ? output_dir : "on standard output");
+    if (losses->quarantined + losses->dropped == 0)
+        return;
+    add_label(t, "not in it");
+    if (losses->dropped > 0)
+        add_count(t, "", losses->dropped, "dropped task: it is partial, without _SUCCESS",
+                  "dropped tasks: it is partial, without _SUCCESS");
+    if (losses->quarantined > 0) {
+        add_count(t, losses->dropped > 0 ? "; " : "", losses->quarantined,
+                  "bad record or group put aside", "bad records or groups put aside");
+        text_printf(t, " (lmr quarantine %s)", losses->job_id);
+    }
+    text_add(t, "\n");
 }
 
 /* --- for a program --- */

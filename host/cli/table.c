@@ -127,6 +127,40 @@ static const struct option quarantine_options[] = {
     { .name = NULL },
 };
 
+static const struct option resume_options[] = {
+    { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
+      .help = "of a job that is complete: try the records again that were put aside, with the job and its "
+              "input as they are now, and publish a new version of the result" },
+    STATE_DIR_OPTION,
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print the summary as one line of JSON, where lmr run would" },
+    { .name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .field = FIELD(quiet),
+      .help = "print errors only: no progress, no summary" },
+    HELP_OPTION,
+    { .name = NULL },
+};
+
+static const struct option replay_options[] = {
+    { .name = "record", .kind = OPTION_INT64, .value = "N", .field = FIELD(record),
+      .given = FIELD(has_record), .least = 0, .most = INT64_MAX, .example = "17",
+      .reason = "records (in reduce: groups) are numbered from 0 in each task",
+      .help = "run only record N (in reduce: group N), and print the pairs it gives; the others are "
+              "read and passed by" },
+    { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
+      .help = "try all that the job put aside, one after the other, and tell what holds now" },
+    { .name = "put-aside", .kind = OPTION_FLAG, .field = FIELD(put_aside),
+      .help = "put records aside as the attempt did, so that only what ended it is seen; else the "
+              "first failure ends the replay" },
+    { .name = "job", .letter = 'j', .kind = OPTION_TEXT, .value = "JOB.lua",
+      .field = FIELD(job_file), .example = "mended.lua",
+      .help = "with the map and reduce of JOB.lua, in place of the job's own file" },
+    { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
+      .help = "print one line of JSON; what the job prints goes to standard error" },
+    STATE_DIR_OPTION,
+    HELP_OPTION,
+    { .name = NULL },
+};
+
 static const struct option new_options[] = {
     { .name = "template", .letter = 't', .kind = OPTION_TEXT, .value = "TEMPLATE",
       .field = FIELD(template_name), .example = "text",
@@ -195,8 +229,8 @@ static const char jobs_text[] =
     "Lists the jobs of the state folder, the newest last: id, state, when it started, how long it "
     "took, how many attempts failed, how many records were put aside, and where the result is.\n"
     "\n"
-    "States: running, publishing, complete, failed, stopped; gone: it was running, and its driver "
-    "is no more.\n";
+    "States: running, publishing, complete, partial (tasks were dropped), failed, stopped; gone: it "
+    "was running, and its driver is no more.\n";
 
 static const char show_text[] =
     "Tells of one job: what it is and where it stands, its tasks, what failed and what became of "
@@ -229,6 +263,40 @@ static const char quarantine_text[] =
     "    lmr quarantine\n"
     "    lmr quarantine word_count-3 --task map_7 --full\n"
     "    lmr quarantine --json | jq -r .bytes\n";
+
+static const char resume_text[] =
+    "Goes on with a job that was killed, was stopped or has failed: what has committed is not run again, and the "
+    "result is byte for byte that of a run without interruption. All options are those of its start; the job's "
+    "file is read anew, so that what was wrong in it may be mended first. Its inputs must be as they were.\n"
+    "\n"
+    "JOB is the name of a job, or its whole id, or the beginning of one; without it, the latest job.\n"
+    "\n"
+    "With --quarantined a complete job tries again what it had put aside. Only tasks that had put records aside, "
+    "and the reduces that what they give now reaches, run again.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr resume\n"
+    "    lmr resume word_count-3\n"
+    "    lmr resume word_count --quarantined\n";
+
+static const char replay_text[] =
+    "Runs an attempt that failed (lmr why names them) again: with the same input, seed and memory "
+    "limit, in the foreground, so that what the job prints is seen. The first failure ends it and is "
+    "printed as lmr run prints it; there are no deadlines (Ctrl-C ends it). What it writes is thrown "
+    "away, and the journal stays as it is. The job file is read as it is now: after a mend this "
+    "tells whether it holds. ATTEMPT may also be a task: its newest attempt that can be replayed.\n"
+    "\n"
+    "With --quarantined all records and groups that the job put aside are tried, or those of one task.\n"
+    "\n"
+    "Exit code 0: it holds now; 1: it fails.\n"
+    "\n"
+    "Examples:\n"
+    "\n"
+    "    lmr replay word_count-3 map_0.1\n"
+    "    lmr replay word_count-3 map_0.1 --record 17 --job mended.lua\n"
+    "    lmr replay word_count --quarantined\n"
+    "    lmr replay word_count map_0 --quarantined --json | jq .failed\n";
 
 static const char new_text[] =
     "Writes a working job with comments into FILE, to be changed into yours. A FILE that "
@@ -288,6 +356,9 @@ static const struct command table[] = {
     { .name = "run", .usage = { "[OPTION…] JOB.lua [INPUT…] [-- ARG…]",
                                 "[OPTION…] -m CODE [-r CODE] [INPUT…]" },
       .summary = "run a job", .text = run_text, .options = run_options, .run = command_run },
+    { .name = "resume", .usage = { "[JOB] [--quarantined]" },
+      .summary = "go on with a job that was killed, stopped or has failed", .text = resume_text,
+      .options = resume_options, .run = command_resume },
     { .name = "jobs", .usage = { "" }, .summary = "list the jobs there have been",
       .text = jobs_text, .options = jobs_options, .run = command_jobs },
     { .name = "show", .usage = { "[JOB]" }, .summary = "tell where a job stands, or how it ended",
@@ -297,6 +368,10 @@ static const struct command table[] = {
     { .name = "quarantine", .usage = { "[JOB] [--task TASK] [--full]" },
       .summary = "list the records that a job put aside", .text = quarantine_text,
       .options = quarantine_options, .run = command_quarantine },
+    { .name = "replay",
+      .usage = { "JOB ATTEMPT [--record N] [--job JOB.lua]", "[JOB [TASK]] --quarantined [--job JOB.lua]" },
+      .summary = "run a failed attempt or a record again, in the foreground",
+      .text = replay_text, .options = replay_options, .run = command_replay },
     { .name = "new", .usage = { "FILE [--template TEMPLATE]", "--list" },
       .summary = "write a job to start from", .text = new_text, .options = new_options,
       .run = command_new },

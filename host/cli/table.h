@@ -22,7 +22,9 @@ struct request {
     bool full;
     bool help, quiet, json, man, list;
     const char *completion, *template_name;
-    const char *job_file, *error_type; /* of lmr profile */
+    const char *job_file, *error_type; /* of lmr profile; job_file of lmr replay too */
+    int64_t record; /* of lmr replay, with the next two */
+    bool has_record, put_aside;
 };
 
 enum option_kind {
@@ -76,11 +78,16 @@ int command_jobs(struct request *request);
 int command_show(struct request *request);
 int command_why(struct request *request);
 int command_quarantine(struct request *request);
+int command_replay(struct request *request);
 int command_run(struct request *request);
+int command_resume(struct request *request);
 int command_new(struct request *request);
 int command_lua(struct request *request);
 int command_profile(struct request *request);
 int command_help(struct request *request);
 int command_version(struct request *request);
+
+/* Runs what request->run says and shows it, for run and resume. Returns the exit code. */
+int run_request(struct request *request);
 
 #endif

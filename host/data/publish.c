@@ -12,11 +12,12 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum { MANIFEST_VERSION = 1, MANIFEST_MAX = 64 << 20, COPY_SIZE = 1 << 20, SENDFILE_MAX = 1 << 30 };
 
 static const char manifest_name[] = "_MANIFEST.json", success_name[] = "_SUCCESS",
-                  old_name[] = "old";
+                  old_name[] = PUBLISH_OLD;
 
 /* "DIR/NAME" in `out` (emptied first), NUL-terminated; NULL when memory is out. */
 static const char *join(struct buf *out, const char *dir, const char *name)
@@ -97,6 +98,97 @@ enum status publish_check(const char *dir, bool overwrite, bool *replaces, struc
     return ST_OK;
 }
 
+/* --- an earlier version --- */
+
+enum status publish_facts(const char *dir, const char *job_id, struct buf *out, struct err *e)
+{
+    static const char *const kept[] = { "finished", "quarantined", "records_in", "plan_hash",
+                                        "profile",  "profile_hash" };
+    char owner[256] = "";
+    struct buf manifest = BUF_EMPTY;
+    struct slice value;
+    struct val_map m = VAL_MAP_EMPTY;
+    enum status st = read_manifest(dir, &manifest, NULL);
+    (void)val_get_cstr(buf_slice(&manifest), "job_id", owner, sizeof owner);
+    if (st != ST_OK || strcmp(owner, job_id) != 0) {
+        buf_free(&manifest);
+        return err_set(e, ST_USAGE, "%s does not hold the result of %s any more%s%s", dir, job_id,
+                       owner[0] ? ", but that of " : "", owner);
+    }
+    val_map_int(&m, "version_of_output",
+                val_get_int(buf_slice(&manifest), "version_of_output", 1));
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (val_get(buf_slice(&manifest), kept[i], &value))
+            val_map_value(&m, kept[i], value);
+    st = val_map_end(&m, out);
+    buf_free(&manifest);
+    return st == ST_OK ? st : err_memory(e, "a manifest", out->n);
+}
+
+/* Reads the whole file for its checksum; with `to` ≥ 0 it is copied there too. */
+static enum status scan_file(const char *path, int to, const char *target, uint64_t *bytes,
+                             uint64_t *checksum, struct err *e)
+{
+    int fd = -1;
+    size_t got = 1;
+    XXH3_state_t *hash = XXH3_createState();
+    void *buffer = sys_malloc(COPY_SIZE);
+    enum status st = hash && buffer ? sys_open_read(path, &fd, e)
+                                    : err_memory(e, "reading a part", COPY_SIZE);
+    if (st == ST_OK)
+        (void)XXH3_64bits_reset(hash);
+    *bytes = 0;
+    while (st == ST_OK && got > 0) {
+        st = sys_read(fd, buffer, COPY_SIZE, &got, path, e);
+        if (st == ST_OK && got > 0)
+            (void)XXH3_64bits_update(hash, buffer, got);
+        if (st == ST_OK && got > 0 && to >= 0)
+            st = sys_write(to, buffer, got, target, "publish.copy", e);
+        *bytes += st == ST_OK ? got : 0;
+    }
+    if (st == ST_OK)
+        *checksum = XXH3_64bits_digest(hash);
+    if (fd >= 0)
+        (void)close(fd);
+    sys_free(buffer);
+    (void)XXH3_freeState(hash);
+    return st;
+}
+
+static enum status copy_back(const char *path, const char *to, bool durable, struct err *e)
+{
+    int fd = -1;
+    uint64_t bytes, checksum;
+    enum status st = sys_create(to, &fd, e);
+    if (st == ST_OK)
+        st = scan_file(path, fd, to, &bytes, &checksum, e);
+    if (st == ST_OK && durable)
+        st = sys_fsync(fd, to, "publish.copy_fsync", e);
+    if (fd >= 0)
+        (void)close(fd);
+    if (st != ST_OK)
+        (void)sys_unlink(to, NULL);
+    return st;
+}
+
+enum status publish_take_back(const char *dir, const struct publish_file *file, bool durable,
+                              struct err *e)
+{
+    struct buf path = BUF_EMPTY;
+    uint64_t bytes = 0, checksum = 0;
+    char text[17];
+    const char *from = join(&path, dir, file->name);
+    enum status st = from ? scan_file(from, -1, NULL, &bytes, &checksum, e)
+                          : err_memory(e, "a path", strlen(dir));
+    (void)snprintf(text, sizeof text, "%016" PRIx64, checksum);
+    if (st == ST_OK && (bytes != file->bytes || strcmp(text, file->checksum) != 0))
+        st = err_set(e, ST_CORRUPT, "%s is not as it was published", from);
+    if (st == ST_OK && link(from, file->from) != 0 && errno != EEXIST)
+        st = copy_back(from, file->from, durable, e);
+    buf_free(&path);
+    return st;
+}
+
 /* --- the manifest --- */
 
 static enum status put_file(const struct publish_file *file, struct buf *out)
@@ -149,6 +241,12 @@ enum status publish_manifest(const struct publish_manifest *m, struct buf *out, 
         val_map_value(&map, "quarantine", m->quarantine);
     if (m->dropped > 0)
         val_map_int(&map, "dropped_tasks", m->dropped);
+    if (m->drops.n > 0)
+        val_map_value(&map, "dropped", m->drops);
+    if (m->version > 1)
+        val_map_int(&map, "version_of_output", (int64_t)m->version);
+    if (m->previous.n > 0)
+        val_map_value(&map, "previous", m->previous);
     if (m->statistics.n > 0)
         val_map_value(&map, "statistics", m->statistics);
     map_hash(&map, "plan_hash", m->plan_hash);
@@ -223,7 +321,7 @@ static enum status move_result(const struct publish *p, const char *aside, struc
 }
 
 /* The earlier result's manifest goes last: as long as it stands, its files can be found again after
- * a kill. No manifest, or our own: that was done before. */
+ * a kill. No manifest, or that of this version: that was done before. */
 static enum status move_earlier_result(const struct publish *p, struct err *e)
 {
     struct buf manifest = BUF_EMPTY, path = BUF_EMPTY;
@@ -231,7 +329,8 @@ static enum status move_earlier_result(const struct publish *p, struct err *e)
     enum status st = ST_OK;
     bool there = read_manifest(p->output_dir, &manifest, NULL) == ST_OK;
     (void)val_get_cstr(buf_slice(&manifest), "job_id", job_id, sizeof job_id);
-    if (there && strcmp(job_id, p->job_id) != 0) {
+    uint64_t version = (uint64_t)val_get_int(buf_slice(&manifest), "version_of_output", 1);
+    if (there && (strcmp(job_id, p->job_id) != 0 || version < p->version)) {
         const char *aside = join(&path, p->stage_dir, old_name);
         st = aside ? move_result(p, aside, buf_slice(&manifest), e)
                    : err_memory(e, "a path", strlen(p->stage_dir));
@@ -241,10 +340,35 @@ static enum status move_earlier_result(const struct publish *p, struct err *e)
     return st;
 }
 
+static bool is_unfinished(const char *name)
+{
+    static const char *const written[] = { manifest_name, success_name };
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        size_t n = strlen(written[i]);
+        if (strncmp(name, written[i], n) == 0 && strncmp(name + n, ".tmp-", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What a driver was writing when it was killed (sys_write_file). */
+static void remove_unfinished(const char *dir)
+{
+    struct buf path = BUF_EMPTY;
+    DIR *d = opendir(dir);
+    for (const struct dirent *entry; d && (entry = readdir(d));)
+        if (is_unfinished(entry->d_name) && join(&path, dir, entry->d_name))
+            (void)sys_unlink((const char *)path.p, NULL);
+    if (d)
+        (void)closedir(d);
+    buf_free(&path);
+}
+
 enum status publish_commit(const struct publish *p, struct err *e)
 {
     struct buf path = BUF_EMPTY;
     enum status st = p->replaces ? move_earlier_result(p, e) : ST_OK;
+    remove_unfinished(p->output_dir);
     for (size_t i = 0; i < p->file_count && st == ST_OK; i++) {
         const char *to = join(&path, p->output_dir, p->files[i].name);
         st = to ? move(p->files[i].from, to, "publish.rename", e)

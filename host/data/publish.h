@@ -15,6 +15,9 @@
 /* What errors of publish_stream name as the file. */
 #define PUBLISH_STDOUT "standard output"
 
+/* The folder in the stage folder that an earlier result is moved to. */
+#define PUBLISH_OLD "old"
+
 struct publish_file {
     const char
         *from; /* staged file; with publish_commit on the filesystem of the output directory */
@@ -31,6 +34,7 @@ struct publish {
     bool partial;          /* tasks were dropped: no _SUCCESS */
     bool replaces;         /* the directory holds an earlier result of ours */
     bool durable;
+    uint64_t version;      /* of this job's result, from 1: an earlier version is replaced too */
 };
 
 struct publish_manifest {
@@ -39,17 +43,27 @@ struct publish_manifest {
     uint64_t records_in, bytes_in, quarantined;
     struct slice quarantine; /* encoded array of { task, path, records }: the files of what was put aside */
     uint32_t dropped;       /* tasks that the result lacks */
+    struct slice drops;     /* their names: encoded array, or empty */
     struct slice statistics; /* of failures and retries: encoded map, or empty */
     uint64_t plan_hash, profile_hash;
     const struct publish_file *files;
     size_t file_count;
     struct slice counters; /* encoded map, or empty */
+    uint64_t version;      /* of the job's result, from 1; the first one is not written down */
+    struct slice previous; /* facts of the version before: encoded map, or empty */
 };
 
 /* May results go to `dir`? It must be absent or empty (folders of unfinished jobs do not count),
  * or, with `overwrite`, hold an earlier result
  * (*replaces is set). Else ST_USAGE with what to do. */
 enum status publish_check(const char *dir, bool overwrite, bool *replaces, struct err *e);
+/* Facts of the result of job `job_id` that stands in `dir`: appends { version, finished, quarantined, … }.
+ * ST_USAGE: the directory holds no result, or that of another job. */
+enum status publish_facts(const char *dir, const char *job_id, struct buf *out, struct err *e);
+/* Puts a published file back to where it was staged, as a link to it (else as a copy), if it has the bytes and
+ * checksum that it was published with. ST_CORRUPT: it has not; ST_CRASH, ST_DISK_FULL. */
+enum status publish_take_back(const char *dir, const struct publish_file *file, bool durable,
+                              struct err *e);
 /* Appends the manifest's JSON text. */
 enum status publish_manifest(const struct publish_manifest *m, struct buf *out, struct err *e);
 enum status publish_commit(const struct publish *p, struct err *e);

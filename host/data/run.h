@@ -54,6 +54,9 @@ bool run_compressed(const struct run *r);
 /* Bytes in the file (block headers included) and pairs of one partition of one segment. */
 uint64_t run_partition_bytes(const struct run *r, uint64_t segment, uint32_t partition);
 uint64_t run_partition_pairs(const struct run *r, uint64_t segment, uint32_t partition);
+/* A hash of what one partition holds: pairs, bytes and checksums of its blocks. Partitions of two runs with the
+ * same one give a reduce the same pairs in the same order. */
+uint64_t run_partition_digest(const struct run *r, uint32_t partition);
 /* The file's checksum, as run_finish gave it. */
 uint64_t run_checksum(const struct run *r);
 

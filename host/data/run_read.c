@@ -201,6 +201,18 @@ bool run_compressed(const struct run *r)
     return r->compressed;
 }
 
+/* Segments that hold nothing of the partition do not count; where its blocks stand in the file does not. */
+uint64_t run_partition_digest(const struct run *r, uint32_t partition)
+{
+    uint64_t digest = 0;
+    for (uint64_t s = 0; s < r->segments; s++) {
+        const uint8_t *entry = entry_of(r, s, partition);
+        if (run_load64(entry + 16) > 0)
+            digest = XXH3_64bits_withSeed(entry + 8, RUN_ENTRY_SIZE - 8, digest);
+    }
+    return digest;
+}
+
 uint64_t run_checksum(const struct run *r)
 {
     return r->checksum;

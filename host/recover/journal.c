@@ -9,9 +9,11 @@
 /* Nobody else writes, but a backup or a curious reader may lock the file for a moment. */
 enum { BUSY_MS = 20000 };
 
+#define SCHEMA_TEXT "2"
+
 /* As `sqlite3 journal.db .schema` shows it, comments included. */
 static const char schema[] =
-    "PRAGMA user_version = 2;\n"
+    "PRAGMA user_version = " SCHEMA_TEXT ";\n"
     "CREATE TABLE job ( -- id, name, created, output_dir, seed, …; state: running, publishing, complete,\n"
     "                   -- failed or stopped\n"
     "  key TEXT PRIMARY KEY, value) WITHOUT ROWID;\n"
@@ -39,7 +41,7 @@ static const char schema[] =
     "  fingerprint TEXT, -- of the failure: type, traceback and record\n"
     "  same_failures INTEGER, -- of this task with that fingerprint, this one included\n"
     "  verdict TEXT, rule TEXT, reason TEXT, delay REAL, -- what was decided, by which rule, why\n"
-    "  assignment BLOB, -- encoded, of one that failed: lmr replay\n"
+    "  assignment BLOB, -- encoded, of one that failed or put something aside: lmr replay\n"
     "  result BLOB); -- encoded, of one that committed\n"
     "CREATE TABLE file ( -- files of winning attempts\n"
     "  step INTEGER, round INTEGER, task TEXT,\n"
@@ -59,6 +61,7 @@ enum statement {
     PUT_EVENT,
     CUT_TASK,
     CUT_FILES,
+    CUT_COUNTERS,
     BEGIN,
     COMMIT,
     STATEMENTS
@@ -77,6 +80,7 @@ static const char *const statements[STATEMENTS] = {
     [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
     [CUT_TASK] = "DELETE FROM task WHERE step = ? AND round = ? AND task = ?",
     [CUT_FILES] = "DELETE FROM file WHERE step = ? AND round = ? AND task = ?",
+    [CUT_COUNTERS] = "DELETE FROM counter WHERE step = ? AND round = ?",
     [BEGIN] = "BEGIN",
     [COMMIT] = "COMMIT",
 };
@@ -375,6 +379,16 @@ void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct sl
     run(j, s);
 }
 
+void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round)
+{
+    sqlite3_stmt *s = begin(j, CUT_COUNTERS);
+    if (!s)
+        return;
+    (void)sqlite3_bind_int64(s, 1, step);
+    (void)sqlite3_bind_int64(s, 2, round);
+    run(j, s);
+}
+
 void journal_event(struct journal *j, const char *kind, const char *text)
 {
     sqlite3_stmt *s = begin(j, PUT_EVENT);
@@ -446,7 +460,9 @@ static void set_up(struct journal *j)
     execute(j, schema);
 }
 
-enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e)
+/* A journal whose file is open, in `*out`; there the first failure shows. */
+static enum status open_file(const char *path, int flags, bool durable, struct journal **out,
+                             struct err *e)
 {
     struct journal *j = sys_calloc(1, sizeof *j);
     if (!j || !(j->path = sys_strdup(path))) {
@@ -454,23 +470,68 @@ enum status journal_create(const char *path, bool durable, struct journal **out,
         return err_memory(e, "the journal", sizeof *j);
     }
     err_clear(&j->failure);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(path, &j->db, flags, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(path, &j->db, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK)
         fail(j);
     else
         (void)sqlite3_busy_timeout(j->db, BUSY_MS);
     j->durable = durable;
-    j->is_new = true;
-    set_up(j);
-    enum status st = j->failure.status;
-    if (st != ST_OK) {
-        if (e)
-            *e = j->failure;
-        (void)journal_close(j, NULL);
-        return st;
-    }
     *out = j;
     return ST_OK;
+}
+
+/* What could not be opened is closed. */
+static enum status opened(struct journal *j, struct journal **out, struct err *e)
+{
+    enum status st = j->failure.status;
+    *out = j;
+    if (st == ST_OK)
+        return st;
+    if (e)
+        *e = j->failure;
+    (void)journal_close(j, NULL);
+    *out = NULL;
+    return st;
+}
+
+enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e)
+{
+    struct journal *j;
+    enum status st = open_file(path, SQLITE_OPEN_CREATE, durable, &j, e);
+    if (st != ST_OK)
+        return st;
+    j->is_new = true;
+    set_up(j);
+    return opened(j, out, e);
+}
+
+static void check_schema(struct journal *j)
+{
+    sqlite3_stmt *s = NULL;
+    char version[16] = "";
+    if (sqlite3_prepare_v2(j->db, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        fail(j);
+    else
+        (void)snprintf(version, sizeof version, "%d", sqlite3_column_int(s, 0));
+    (void)sqlite3_finalize(s);
+    if (j->failure.status == ST_OK && strcmp(version, SCHEMA_TEXT) != 0)
+        (void)err_set(&j->failure, ST_USAGE,
+                      "the journal %s has tables of version %s, and this lmr (" LMR_VERSION
+                      ") writes version " SCHEMA_TEXT "; go on with the lmr that wrote it",
+                      j->path, version);
+}
+
+enum status journal_open(const char *path, bool durable, struct journal **out, struct err *e)
+{
+    struct journal *j;
+    enum status st = open_file(path, 0, durable, &j, e);
+    if (st != ST_OK)
+        return st;
+    if (j->failure.status == ST_OK)
+        check_schema(j);
+    end_first_transaction(j);
+    return opened(j, out, e);
 }
 
 enum status journal_close(struct journal *j, struct err *e)

@@ -37,7 +37,7 @@ struct journal_attempt {
     const char *rule;        /* that gave the verdict ("my.lua:12", "built-in", …), or NULL */
     const char *reason;      /* in words, or NULL */
     double delay_seconds;    /* before the retry */
-    struct slice assignment; /* of one that failed: what to replay */
+    struct slice assignment; /* of one that failed or put something aside: what to replay */
     struct slice result;     /* of one that committed */
 };
 
@@ -52,6 +52,9 @@ struct journal_file {
 
 /* Creates the journal of a new job; `path` must not exist. */
 enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e);
+/* Opens the journal of a job that is gone on with, for writing. ST_USAGE when its tables are not those of
+ * this lmr; ST_CRASH, ST_DISK_FULL, ST_CORRUPT. */
+enum status journal_open(const char *path, bool durable, struct journal **out, struct err *e);
 /* A row of `job`: state, output_dir, plan_hash, … Replaces an earlier one of the same key. */
 void journal_job(struct journal *j, const char *key, const char *value);
 void journal_job_number(struct journal *j, const char *key, uint64_t value);
@@ -70,6 +73,8 @@ void journal_commit(struct journal *j, const struct journal_place *place, uint32
 /* The commit is taken back: its row and those of its files go. */
 void journal_redo(struct journal *j, const struct journal_place *place);
 void journal_file(struct journal *j, const struct journal_file *file);
+/* Forgets the counters of a step or round, which are about to be written (again, after a kill). */
+void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round);
 /* A counter's final value in a step or round; an integer, else a float. */
 void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,
                      struct slice name, bool is_float, int64_t i, double f);

@@ -57,7 +57,7 @@ static void too_many(struct driver *d, const char *what)
     driver_fail(d, &e, EXIT_FAILED);
 }
 
-static void judge(struct driver *d)
+void aside_judge(struct driver *d)
 {
     char text[160];
     uint64_t most = d->job.max_quarantined;
@@ -212,36 +212,56 @@ enum status aside_skip(struct work *w, struct err *e)
 
 /* --- from an attempt --- */
 
-static void tell_aside(struct driver *d, const struct work *w, struct slice quarantine,
-                       int64_t count)
+int64_t aside_of(struct slice result)
 {
-    char name[TASK_NAME_MAX], example[ERR_MESSAGE_MAX + FAILED_PLACE_MAX];
-    const char *unit = w->kind == WORK_REDUCE ? "group" : "record";
+    struct slice quarantine;
+    return val_get(result, "quarantine", &quarantine) ? val_get_int(quarantine, "records", 0) : 0;
+}
+
+static void keep_example(struct driver *d, struct slice quarantine)
+{
+    char example[ERR_MESSAGE_MAX + FAILED_PLACE_MAX];
     (void)example_text(quarantine, example, sizeof example);
-    report_warning(d, "%s put aside %lld %s%s; the first: %s", task_name(d, w, name),
-                   (long long)count, unit, count == 1 ? "" : "s", example);
     d->aside_example.n = 0;
     if (buf_append_str(&d->aside_example, example) != ST_OK ||
         buf_terminate(&d->aside_example) != ST_OK)
         buf_free(&d->aside_example);
 }
 
-void aside_commit(struct driver *d, const struct work *w, int sign)
+void aside_count_round(struct driver *d, const struct work *w, int sign)
 {
-    struct slice quarantine, result = buf_slice(&w->result);
+    struct slice result = buf_slice(&w->result);
     int64_t units = val_get_int(result, w->kind == WORK_MAP ? "records_in" : "groups", 0);
     d->round_units += (uint64_t)(sign * units);
-    if (!val_get(result, "quarantine", &quarantine))
+    d->round_quarantined += (uint64_t)(sign * aside_of(result));
+}
+
+void aside_count(struct driver *d, const struct work *w, int sign)
+{
+    struct slice quarantine;
+    int64_t count = aside_of(buf_slice(&w->result));
+    aside_count_round(d, w, sign);
+    if (!val_get(buf_slice(&w->result), "quarantine", &quarantine))
         return;
-    int64_t count = val_get_int(quarantine, "records", 0);
     d->quarantined += (uint64_t)(sign * count);
-    d->round_quarantined += (uint64_t)(sign * count);
     statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, sign * count);
     d->statistics_changed = true;
-    if (sign < 0)
+    if (sign > 0)
+        keep_example(d, quarantine);
+}
+
+void aside_tell(struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    struct slice quarantine;
+    const char *unit = w->kind == WORK_REDUCE ? "group" : "record";
+    int64_t count = aside_of(buf_slice(&w->result));
+    if (!val_get(buf_slice(&w->result), "quarantine", &quarantine))
         return;
-    tell_aside(d, w, quarantine, count);
-    judge(d);
+    report_warning(d, "%s put aside %lld %s%s; the first: %s", task_name(d, w, name),
+                   (long long)count, unit, count == 1 ? "" : "s",
+                   d->aside_example.n > 0 ? (const char *)d->aside_example.p : "not known");
+    aside_judge(d);
 }
 
 void aside_journal(struct driver *d, const struct work *w, const struct journal_place *place)

@@ -59,15 +59,26 @@ void carry_message(void *driver, uint32_t slot, const struct wire_message *messa
         pool_kill(d->pool, slot);
 }
 
+/* A worker may send its result and die in one turn: by then the core has given it another task. What the
+ * slot runs is known to the driver when that was carried out. */
+static void catch_up(struct driver *d, uint32_t slot)
+{
+    const struct core_slot *s = &d->core.slots[slot];
+    if (s->task != CORE_NONE && s->serial != d->running[slot].serial)
+        carry_out(d);
+}
+
 void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end)
 {
     struct driver *d = driver;
     struct err failure = end->err;
     uint64_t fingerprint = 0;
+    catch_up(d, slot);
     d->worker_failure = end->err;
     if (d->core.slots[slot].task != CORE_NONE) {
         failed_by_death(d, slot, end, &failure);
-        d->running[slot].cpu_ns = POSITION_GET(end->page, cpu_ns);
+        if (POSITION_GET(end->page, attempt_serial) == d->core.slots[slot].serial)
+            d->running[slot].cpu_ns = POSITION_GET(end->page, cpu_ns);
         if (!failed_remember(d, slot, &failure))
             return;
         fingerprint = failure_fingerprint(&failure);
@@ -91,6 +102,7 @@ static void count_commit(struct driver *d, const struct core_action *a)
     if (!work_is_counted(w))
         return;
     d->totals.committed++;
+    d->statistics_changed = true;
     retry_budget_success(&d->budget);
     statistics_commit(&d->statistics, r->id.speculative, d->core.tasks[a->task].failures > 0,
                       (double)r->cpu_ns / 1e9);
@@ -126,6 +138,15 @@ static void record_redo(struct driver *d, const struct core_action *a)
         journal_redo(d->journal, &place);
 }
 
+/* From here on the slot's words are those of this attempt, even when it is not sent any more. */
+static void record_assign(struct driver *d, const struct core_action *a)
+{
+    d->running[a->slot] = (struct running){ .id = { a->attempt, a->speculative },
+                                            .serial = a->serial,
+                                            .started = sys_wall_clock(),
+                                            .worker = pool_pid(d->pool, a->slot) };
+}
+
 /* --- actions: effects --- */
 
 static void spawn(struct driver *d, const struct core_action *a)
@@ -150,10 +171,6 @@ static void assign(struct driver *d, const struct core_action *a)
     struct err e;
     struct work *w = &d->work[a->task];
     struct running *r = &d->running[a->slot];
-    *r = (struct running){ .id = { a->attempt, a->speculative },
-                           .serial = a->serial,
-                           .started = sys_wall_clock(),
-                           .worker = pool_pid(d->pool, a->slot) };
     sys_free(d->failures[a->slot]); /* of a record, where the attempt got over it */
     d->failures[a->slot] = NULL;
     if (w->first_started == 0)
@@ -223,6 +240,12 @@ static void stage_done(struct driver *d, const struct core_action *a)
     d->phase = JOB_REDUCE;
     d->totals.phase_tasks = d->plan.partitions;
     d->totals.phase_done = d->totals.phase_bytes_done = 0;
+    for (uint32_t i = d->maps; i < d->work_count; i++) {
+        if (d->core.tasks[i].state != TASK_COMMITTED)
+            continue;
+        d->totals.phase_done++; /* before the job went on */
+        aside_count_round(d, &d->work[i], 1);
+    }
     d->totals.phase_bytes = d->totals.run_bytes - d->run_bytes_before;
 }
 
@@ -324,6 +347,8 @@ static void carry_batch(struct driver *d, struct slice batch)
             record_redo(d, &a);
         else if (a.kind == ACT_LOST)
             decide_lost(d, &a);
+        else if (a.kind == ACT_ASSIGN)
+            record_assign(d, &a);
         has_commits |= a.kind == ACT_COMMIT;
     }
     journal_statistics(d);

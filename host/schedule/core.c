@@ -134,6 +134,16 @@ enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stag
     return ST_OK;
 }
 
+void core_restore(struct core *c, uint32_t task, enum core_state state, uint32_t attempts,
+                  uint32_t backups)
+{
+    CHECK(!c->begun && task < c->task_count && c->tasks[task].state == TASK_BLOCKED);
+    CHECK(state == TASK_BLOCKED || state == TASK_COMMITTED || state == TASK_DROPPED);
+    c->tasks[task].state = state;
+    c->tasks[task].attempts = attempts;
+    c->tasks[task].backups = backups;
+}
+
 /* From a worker that could not be started to the next attempt at it. */
 #define SPAWN_REST (INT64_C(2) * 1000000000)
 
@@ -188,12 +198,16 @@ void core_move(struct core *c, uint32_t task, enum core_move m)
 static void unblock_stage(struct core *c)
 {
     c->stage_tasks = c->duration_count = c->median_of = 0;
-    for (uint32_t i = 0; i < c->task_count; i++)
-        if (c->tasks[i].stage == c->stage) {
-            core_move(c, i, MOVE_UNBLOCK);
-            c->stage_tasks++;
-        }
-    c->stage_open = c->stage_tasks;
+    c->stage_open = 0;
+    for (uint32_t i = 0; i < c->task_count; i++) {
+        if (c->tasks[i].stage != c->stage)
+            continue;
+        c->stage_tasks++;
+        if (c->tasks[i].state != TASK_BLOCKED)
+            continue; /* done before the job went on */
+        core_move(c, i, MOVE_UNBLOCK);
+        c->stage_open++;
+    }
 }
 
 /* Goes on to the next stage that has tasks; after the last one the tasks are over. */

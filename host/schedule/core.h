@@ -268,6 +268,10 @@ enum status core_open(struct core *c, uint32_t slots, const struct core_limits *
  * `stages` (≤ CORE_STAGES_MAX) stages, numbered through. Slots keep their workers. Then comes
  * CORE_BEGIN. */
 enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stages, struct err *e);
+/* Between core_load and CORE_BEGIN, for a job that goes on: the task is TASK_COMMITTED or TASK_DROPPED already, or
+ * TASK_BLOCKED and still to do. `attempts` normal and `backups` speculative attempts have had their numbers. */
+void core_restore(struct core *c, uint32_t task, enum core_state state, uint32_t attempts,
+                  uint32_t backups);
 /* Takes one event; replaces core->actions. */
 void core_event(struct core *c, const struct core_event *event, int64_t now);
 /* Failures of the task so far with this fingerprint: none with 0, and none of a way that it has not

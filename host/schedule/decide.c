@@ -10,7 +10,7 @@
 
 /* --- what is known --- */
 
-/* The map task whose run `path` is, or CORE_NONE. */
+/* The map task whose run `path` is, or CORE_NONE. One that runs again already has not replaced it yet. */
 static uint32_t producer_of(const struct driver *d, const char *path)
 {
     struct buf run = BUF_EMPTY;
@@ -18,7 +18,8 @@ static uint32_t producer_of(const struct driver *d, const char *path)
     if (d->at != AT_RUN || d->plan.partitions == 0)
         return found;
     for (uint32_t i = 0; i < d->maps && found == CORE_NONE; i++)
-        if (!d->work[i].dropped && d->core.tasks[i].state == TASK_COMMITTED &&
+        if (!d->work[i].dropped &&
+            (d->core.tasks[i].state == TASK_COMMITTED || d->core.tasks[i].redone) &&
             attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &run) ==
                 ST_OK &&
             strcmp((const char *)run.p, path) == 0)
@@ -85,7 +86,7 @@ static void journal_failure(struct driver *d, uint32_t task, const struct verdic
         .speculative = f->attempt.id.speculative,
         .worker = f->attempt.worker,
         .started = f->attempt.started,
-        .ended = sys_wall_clock(),
+        .ended = f->attempt.ended,
         .cpu_ns = f->attempt.cpu_ns,
         .err = &f->err,
         .outcome = outcome,
@@ -123,7 +124,9 @@ static void tell(struct driver *d, const struct work *w, const struct verdict *v
     case VERDICT_DROP_TASK:
         (void)snprintf(next, sizeof next, "going on without the task");
         break;
-    default: /* what failed is told at the end of the job */
+    default: /* what failed is told at the end of the job; with wrong usage that says it all */
+        if (f->err.status == ST_USAGE)
+            return;
         report_note(d, "%s.%u: %s: %s (%s)", task_name(d, w, name), f->attempt.id.number,
                     verdict_name(v->action), v->reason[0] ? v->reason : "the policy says so",
                     v->rule);
@@ -158,8 +161,8 @@ static void end_job(struct driver *d, uint32_t task, const struct verdict *v)
         driver_fail(d, &e, EXIT_FAILED);
 }
 
-/* Several reduces may find the same run corrupt: the first has its producer run again, and what the
- * others read is an old run by then, so that they just try again. */
+/* Several reduces may find the same run corrupt: the first has its producer run again, and the others
+ * wait for it too. What was read may be an old run by now: then it is just tried again. */
 static void carry_verdict(struct driver *d, uint32_t task, const struct verdict *v)
 {
     struct work *w = &d->work[task];

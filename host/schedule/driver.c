@@ -3,6 +3,7 @@
 #include "schedule/driver.h"
 
 #include "base/sys.h"
+#include "schedule/restore.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -155,7 +156,7 @@ static void free_work(struct driver *d)
     d->work_count = 0;
 }
 
-static enum status make_work(struct driver *d, const struct work_group *groups, uint32_t count,
+enum status driver_make_work(struct driver *d, const struct work_group *groups, uint32_t count,
                              struct err *e)
 {
     uint32_t total = 0, next = 0;
@@ -180,13 +181,16 @@ void driver_load(struct driver *d, const struct work_group *groups, uint32_t cou
     CHECK(count <= STAGES_MAX);
     for (uint32_t g = 0; g < count; g++)
         sizes[staged ? g : 0] += groups[g].count;
-    enum status st = make_work(d, groups, count, &e);
+    enum status st = driver_make_work(d, groups, count, &e);
     if (st == ST_OK)
         st = core_load(&d->core, sizes, staged ? count : 1, &e);
-    if (st == ST_OK)
-        driver_deliver(d, &(struct core_event){ .kind = CORE_BEGIN });
-    else
+    if (st != ST_OK) {
         driver_fail(d, &e, 1);
+        return;
+    }
+    restore_tasks(d);
+    if (!d->ending)
+        driver_deliver(d, &(struct core_event){ .kind = CORE_BEGIN });
 }
 
 /* --- standard input --- */
@@ -277,6 +281,7 @@ static enum status open_rules(struct driver *d, struct err *e)
     static const uint8_t nothing[] = { VAL_MAP, 0 };
     enum status st = rules_read(slice_of(nothing, sizeof nothing), &d->arena, &d->job.rules, e);
     d->job.rules.retry.max_retries = 0;
+    d->job.log_level = LOG_NOTES;
     return st;
 }
 
@@ -349,6 +354,7 @@ static void driver_free(struct driver *d)
     buf_free(&d->aside_example);
     description_free(&d->job);
     place_free(&d->place);
+    restore_free(d);
     plan_round_free(&d->plan);
     arena_free(&d->arena);
     kept_free(&d->pairs);
@@ -356,6 +362,7 @@ static void driver_free(struct driver *d)
     kept_free(&d->parts);
     kept_free(&d->outputs);
     kept_free(&d->asides);
+    kept_free(&d->drops);
     kept_free(&d->indexes);
     kept_free(&d->seen_warnings);
     counters_free(&d->counters);
@@ -379,6 +386,27 @@ static void driver_close(struct driver *d)
     driver_free(d);
 }
 
+/* False: there is nothing to run. */
+static bool open_past(struct driver *d)
+{
+    struct err e;
+    int code = 0;
+    enum status st = restore_open(d, &code, &e);
+    if (st == ST_END)
+        driver_end(d, code);
+    else if (st != ST_OK)
+        driver_fail(d, &e, 0);
+    return st == ST_OK;
+}
+
+static int close_at_once(struct driver *d, struct err *e)
+{
+    int code = d->exit_code;
+    *e = d->failure;
+    driver_close(d);
+    return code;
+}
+
 int job_run(const struct run_options *options, const struct job_observer *observer, struct err *e)
 {
     static const struct job_observer no_observer = { 0 };
@@ -395,6 +423,8 @@ int job_run(const struct run_options *options, const struct job_observer *observ
     enum status st = driver_open(d, e);
     if (st != ST_OK)
         return 1;
+    if (options->resume && !open_past(d))
+        return close_at_once(d, e);
     steps_start(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     CHECK(d->ending && pool_live(d->pool) == 0);

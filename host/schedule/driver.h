@@ -7,6 +7,8 @@
  *   change.c   another profile for the running job
  *   aside.c    records put aside: what attempts are told, what they bring, how many may be
  *   steps.c    what comes next: prepare, run, stop test, publish
+ *   restore.c  a job that goes on: where it stood, and what is done (restore.h)
+ *   mend.c     a complete job that tries again what it had put aside
  *   plan.c     inputs, splits, reducers, space
  *   assign.c   assignments
  *   result.c   what committed attempts brought
@@ -58,6 +60,7 @@ struct running {
     uint64_t serial;
     int64_t started; /* sys_wall_clock */
     long worker;     /* pid that runs it */
+    int64_t ended;   /* likewise; of a failed one: what was decided may come later */
     uint64_t cpu_ns; /* known when it has ended */
 };
 
@@ -108,7 +111,7 @@ struct round_plan {
 /* A file that outlives its round: pairs for the next one, a part, a side output. */
 struct kept_file {
     struct buf path, name; /* NUL-terminated; name: as published */
-    size_t number;         /* of an mr.output file among those of its name */
+    size_t number;         /* of a part: its task's; of an mr.output file: among those of its name */
     uint64_t records, bytes;
     char checksum[24];
 };
@@ -157,6 +160,7 @@ struct driver {
     enum driver_at at;
     enum job_phase phase;
     uint32_t workers;
+    struct restore *restore; /* NULL: a new job */
     struct description job;
     struct place place;
     struct journal *journal;
@@ -179,6 +183,7 @@ struct driver {
     struct kept_files parts;      /* of the job */
     struct kept_files outputs;    /* mr.output files, by their bare names */
     struct kept_files asides;     /* of records put aside, by their tasks */
+    struct kept_files drops;      /* no files: the names of tasks that rounds went on without */
     struct kept_files indexes;    /* of side files, named as the job names them */
     struct counters counters, round_counters; /* of the job; of the round that ran last */
     struct buf previous;        /* counters of the round before that one (encoded), or empty */
@@ -201,6 +206,7 @@ struct driver {
     uint64_t quarantined;    /* records and groups of committed attempts */
     uint64_t round_units, round_quarantined; /* records of the maps of this round; then its groups */
     struct buf aside_example; /* the newest, in words, NUL-terminated */
+    uint64_t aside_before;   /* the round that runs: of them */
     uint32_t dropped;        /* tasks, of the job */
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
@@ -225,6 +231,9 @@ struct work_group {
 /* Loads tasks into the core and begins: each group a stage of its own when `staged`, else all in
  * one. */
 void driver_load(struct driver *d, const struct work_group *groups, uint32_t count, bool staged);
+/* The task table alone, as driver_load makes it. */
+enum status driver_make_work(struct driver *d, const struct work_group *groups, uint32_t count,
+                             struct err *e);
 /* Starts the spooling of standard input; steps_spooled follows. */
 void driver_spool(struct driver *d, const char *path);
 /* Ends the job at once, in good order, to be resumed later (exit code 75). */
@@ -281,8 +290,15 @@ enum status aside_put(const struct driver *d, const struct work *w, struct attem
 /* Puts the failure's record (group) on the list of those that the task's attempts pass over. */
 enum status aside_skip(struct work *w, struct err *e);
 bool aside_may(const struct driver *d);
-/* A commit brought some (sign 1; the job fails when there are too many), or is undone (−1). */
-void aside_commit(struct driver *d, const struct work *w, int sign);
+/* Records or groups that a result put aside. */
+int64_t aside_of(struct slice result);
+/* A commit brought some (sign 1), or is undone (−1): the counts; those of the round's stage alone. */
+void aside_count(struct driver *d, const struct work *w, int sign);
+void aside_count_round(struct driver *d, const struct work *w, int sign);
+/* Tells of what a commit brought. */
+void aside_tell(struct driver *d, const struct work *w);
+/* The job fails when there are too many. */
+void aside_judge(struct driver *d);
 /* The maps, or the reduces, of a round are done: the job fails when most of what they read is bad. */
 void aside_judge_round(struct driver *d);
 /* The round is over: keeps the name of the task's file, for the manifest. */
@@ -349,8 +365,17 @@ enum status kept_add(struct kept_files *k, const char *path, struct slice name,
                      struct slice description);
 void kept_free(struct kept_files *k);
 void kept_unlink(const struct kept_files *k);
+/* Keeps the part of a committed task in `parts`, if it is one that writes them, and its side outputs. */
+enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts);
 /* A committed attempt: totals and warnings. */
 void result_commit(struct driver *d, struct work *w);
+/* The totals alone. */
+void result_count(struct driver *d, const struct work *w);
+/* Calls `take` for each mr.output file of a result, until one does not return ST_OK. */
+typedef enum status (*result_take_output)(struct driver *d, void *context, const char *path,
+                                          const char *name, struct slice description);
+enum status result_each_output(struct driver *d, const struct work *w, result_take_output take,
+                               void *context);
 /* What was committed does not count any more. */
 void result_undo(struct driver *d, struct work *w);
 /* Rows and files of the commit into the journal. */
@@ -361,6 +386,11 @@ enum status result_round(struct driver *d, struct err *e);
 void result_warnings(struct driver *d, struct slice map);
 
 /* finish.c */
+enum { FILE_SUFFIX_MAX = 16 };
+/* What names of published files end in. */
+enum status finish_suffix(const struct driver *d, char out[FILE_SUFFIX_MAX], struct err *e);
+/* What its last round put aside can be tried again later (mend.c): its runs are needed for that. */
+bool finish_keeps_runs(const struct driver *d);
 void finish_publish(struct driver *d);
 /* Removes files of attempts that did not win. */
 void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id);

@@ -152,6 +152,7 @@ bool failed_remember(struct driver *d, uint32_t slot, const struct err *e)
     f->err = *e;
     f->fingerprint = fingerprint;
     f->attempt = d->running[slot];
+    f->attempt.ended = sys_wall_clock();
     return true;
 }
 

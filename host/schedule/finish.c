@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 #include "data/output.h"
+#include "schedule/restore.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +19,7 @@ static volatile sig_atomic_t stop_signal;
 
 /* --- names of published files --- */
 
-static enum status job_suffix(const struct driver *d, char out[16], struct err *e)
+enum status finish_suffix(const struct driver *d, char out[FILE_SUFFIX_MAX], struct err *e)
 {
     struct buf value = BUF_EMPTY;
     struct output_spec spec = { .format = OUT_TEXT };
@@ -31,7 +32,7 @@ static enum status job_suffix(const struct driver *d, char out[16], struct err *
     }
     if (st == ST_OK)
         st = output_spec_parse(description, &spec, e);
-    (void)snprintf(out, 16, "%s", st == ST_OK ? output_suffix(&spec) : "");
+    (void)snprintf(out, FILE_SUFFIX_MAX, "%s", st == ST_OK ? output_suffix(&spec) : "");
     output_spec_free(&spec);
     buf_free(&value);
     return st;
@@ -47,10 +48,10 @@ static enum status set_name(struct kept_file *f, const char *name, size_t number
 
 static enum status name_files(struct driver *d, struct err *e)
 {
-    char suffix[16], name[NAME_MAX_BYTES];
-    enum status st = job_suffix(d, suffix, e);
+    char suffix[FILE_SUFFIX_MAX], name[NAME_MAX_BYTES];
+    enum status st = finish_suffix(d, suffix, e);
     for (size_t i = 0; i < d->parts.count && st == ST_OK; i++)
-        st = set_name(&d->parts.files[i], "part", i, suffix);
+        st = set_name(&d->parts.files[i], "part", d->parts.files[i].number, suffix);
     for (size_t i = 0; i < d->outputs.count && st == ST_OK; i++) {
         struct kept_file *f = &d->outputs.files[i];
         (void)snprintf(name, sizeof name, "%s", (const char *)f->name.p);
@@ -75,16 +76,29 @@ static struct publish_file *list_files(struct driver *d, bool with_outputs, size
     return files;
 }
 
+/* Encoded array of the names of tasks that the result lacks; nothing when it lacks none. */
+static enum status list_drops(const struct driver *d, struct buf *out)
+{
+    if (d->drops.count == 0)
+        return ST_OK;
+    enum status st = val_put_array(out, d->drops.count);
+    for (size_t i = 0; i < d->drops.count && st == ST_OK; i++)
+        st = val_put_str(out, (const char *)d->drops.files[i].name.p);
+    return st;
+}
+
 /* --- to a directory --- */
 
 static enum status write_output(struct driver *d, const struct publish_file *files, size_t count,
                                 struct err *e)
 {
     struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY, text = BUF_EMPTY;
-    struct buf quarantine = BUF_EMPTY;
+    struct buf quarantine = BUF_EMPTY, drops = BUF_EMPTY;
     enum status st = counters_put(&d->counters, &counters);
     if (st == ST_OK)
         st = aside_list(d, &quarantine);
+    if (st == ST_OK)
+        st = list_drops(d, &drops);
     if (st == ST_OK)
         st = statistics_put(&d->statistics, &statistics);
     struct publish_manifest manifest = {
@@ -98,12 +112,15 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .quarantined = d->quarantined,
         .quarantine = buf_slice(&quarantine),
         .dropped = d->dropped,
+        .drops = buf_slice(&drops),
         .statistics = buf_slice(&statistics),
         .plan_hash = d->plan_hash,
         .profile_hash = d->job.profile_hash,
         .files = files,
         .file_count = count,
         .counters = buf_slice(&counters),
+        .version = restore_version(d),
+        .previous = restore_previous(d),
     };
     if (st == ST_OK)
         st = publish_manifest(&manifest, &text, e);
@@ -117,12 +134,14 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .replaces = d->place.replaces,
         .partial = d->dropped > 0,
         .durable = d->job.durable,
+        .version = restore_version(d),
     };
     if (st == ST_OK)
         st = publish_commit(&publish, e);
     buf_free(&counters);
     buf_free(&statistics);
     buf_free(&quarantine);
+    buf_free(&drops);
     buf_free(&text);
     return st;
 }
@@ -190,9 +209,11 @@ static enum status publish(struct driver *d, struct err *e)
 static enum status check_output(struct driver *d, struct err *e)
 {
     struct place *p = &d->place;
-    if (!p->output_dir)
+    if (!p->output_dir || restore_was_publishing(d))
         return ST_OK;
-    enum status st = publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
+    enum status st = restore_version(d) > 1
+                         ? mend_check_output(d)
+                         : publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
     if (st == ST_USAGE)
         (void)err_set(e, st,
                       "output directory %s is not as it was when the job started: something else "
@@ -290,7 +311,8 @@ static void advise_on_space(struct driver *d)
 /* A publishing may have moved an earlier result into the stage folder. */
 static bool has_committed(const struct driver *d)
 {
-    if (d->at == AT_PUBLISH && d->place.output_dir)
+    if (d->restore || (d->at == AT_PUBLISH && d->place.output_dir) ||
+        (d->at >= AT_PREPARE && d->has_stdin)) /* nobody can give us that again */
         return true;
     return d->at >= AT_RUN && d->at < AT_END &&
            d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
@@ -311,7 +333,9 @@ static void close_failed(struct driver *d)
                     d->place.work_dir, d->place.work_dir != d->place.stage_dir ? " and " : "",
                     d->place.work_dir != d->place.stage_dir ? d->place.stage_dir : "");
     if (d->journal) {
-        if (d->at != AT_PUBLISH || !d->place.output_dir) /* a publishing can be finished yet */
+        bool publishing = restore_was_publishing(d) ||
+                          (d->at == AT_PUBLISH && d->place.output_dir);
+        if (!publishing) /* that can be finished yet */
             journal_job(d->journal, "state", state);
         journal_job(d->journal, "message", d->failure.message);
     }
@@ -336,20 +360,39 @@ static void complete(struct driver *d)
 {
     if (journal_flush(d->journal, NULL) == ST_OK)
         journal_last(d->journal);
-    if (d->quarantined > 0)
+    if (restore_version(d) > 1)
+        mend_journal_end(d);
+    if (d->quarantined > 0 || restore_version(d) > 1)
         journal_job_number(d->journal, "quarantined", d->quarantined);
     journal_job(d->journal, "state", d->dropped > 0 ? "partial" : "complete");
+}
+
+bool finish_keeps_runs(const struct driver *d)
+{
+    return d->quarantined > 0 && d->aside_before == 0 && d->dropped == 0 && d->plan.is_last;
+}
+
+/* But not what an earlier result left. */
+static void keep_runs(struct driver *d)
+{
+    const char *old = place_join(&d->place, d->place.stage_dir, PUBLISH_OLD);
+    if (old && d->place.output_dir)
+        (void)sys_remove_tree(old, NULL);
+    report_note(d, "what it needs to try them again is kept in %s: lmr resume --quarantined %s",
+                d->place.work_dir, d->place.job_id);
 }
 
 void finish_cleanup(struct driver *d)
 {
     struct err e;
-    if (!d->place.job_dir)
-        return;
+    if (!d->place.job_dir || (d->restore && !d->journal))
+        return; /* nothing was begun */
     if (d->at == AT_END) {
         complete(d);
         (void)rmdir(d->place.quarantine_dir); /* unless something is in it */
-        if (place_remove_temporary(&d->place, true, &e) != ST_OK)
+        if (finish_keeps_runs(d))
+            keep_runs(d);
+        else if (place_remove_temporary(&d->place, true, &e) != ST_OK)
             report_warning(d, "temporary files are left: %s", e.message);
     } else {
         close_failed(d);
@@ -359,14 +402,44 @@ void finish_cleanup(struct driver *d)
         place_remove_all(&d->place);
 }
 
+/* As a shell reads it: in quotes where that is needed. */
+static enum status put_word(struct buf *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%";
+    if (word[0] && word[strspn(word, plain)] == '\0')
+        return buf_append_str(out, word);
+    enum status st = buf_append_byte(out, '\'');
+    for (; *word && st == ST_OK; word++)
+        st = *word == '\'' ? buf_append_str(out, "'\\''") : buf_append_byte(out, (uint8_t)*word);
+    return st == ST_OK ? buf_append_byte(out, '\'') : st;
+}
+
+/* What goes on with the job, or NULL: there is nothing to go on with, or no way. */
+static const char *resume_command(const struct driver *d, struct buf *out)
+{
+    if (d->at == AT_END || d->at < AT_PREPARE || !d->place.job_id)
+        return NULL;
+    if (d->exit_code == EXIT_FAILED && !has_committed(d))
+        return NULL; /* it would begin anew */
+    enum status st = buf_append_str(out, "lmr resume ");
+    if (st == ST_OK)
+        st = put_word(out, d->place.job_id);
+    if (st == ST_OK && d->options->state_dir)
+        st = buf_append_str(out, " --state-dir ");
+    if (st == ST_OK && d->options->state_dir)
+        st = put_word(out, d->place.state_dir);
+    return st == ST_OK && buf_terminate(out) == ST_OK ? (const char *)out->p : NULL;
+}
+
 void finish_summary(struct driver *d)
 {
-    struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY;
+    struct buf counters = BUF_EMPTY, statistics = BUF_EMPTY, resume = BUF_EMPTY;
     struct job_summary summary = { .job_id = d->place.job_id,
                                    .output_dir = d->place.output_dir ? d->options->output_dir
                                                                      : "" };
-    if (!d->place.job_dir || !d->observer->summary)
+    if (!d->place.job_dir || (d->restore && d->at < AT_PREPARE) || !d->observer->summary)
         return;
+    summary.resume_command = resume_command(d, &resume);
     report_snapshot(d, &summary.totals);
     summary.wall_seconds = (double)(sys_now() - d->started) / 1e9;
     summary.cpu_seconds = (double)(sys_cpu_time() + sys_children_cpu_time()) / 1e9;
@@ -380,6 +453,7 @@ void finish_summary(struct driver *d)
     summary.quarantine_dir = d->place.quarantine_dir;
     summary.dropped = d->dropped;
     d->observer->summary(d->observer->context, &summary);
+    buf_free(&resume);
     buf_free(&counters);
     buf_free(&statistics);
 }

@@ -46,6 +46,9 @@ struct run_options {
     char *const *args;                /* after -- */
     size_t arg_count;
     int stdout_fd; /* where results go without -o (1) */
+    /* Folder of a job that is to go on: all else is what job_options read from it. NULL: a new job. */
+    const char *resume;
+    bool quarantined; /* with resume: a complete job tries again what it had put aside */
 };
 
 enum { SPLIT_SIZE_DEFAULT = 32 << 20, SORT_BUFFER_DEFAULT = 64 << 20 };
@@ -114,6 +117,12 @@ struct job_observer {
 
 /* Runs the job; returns the exit code of design §8 and, when it is not 0, what to tell in `e`. */
 int job_run(const struct run_options *options, const struct job_observer *observer, struct err *e);
+
+/* What the job in a folder was started with; memory from `arena`. *directory is where it was started, and
+ * what its names are relative to. */
+struct arena;
+enum status job_options(const char *job_dir, struct arena *arena, struct run_options *out,
+                        const char **directory, struct err *e);
 
 /* The worker process: `lmr worker`, started by the driver with the socket on descriptor 3 and the
  * position page's memfd on 4. Returns the exit code. */

@@ -6,9 +6,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -196,6 +198,8 @@ static enum status make_folders(struct place *p, const char *job_name, struct er
     enum status st = make_state_dir(p, e);
     if (st == ST_OK)
         st = claim_job_dir(p, job_name, e);
+    if (st == ST_OK)
+        st = place_lock(p, p->job_dir, e);
     if (st == ST_OK) {
         p->quarantine_dir = place_join(p, p->job_dir, "quarantine");
         st = make_dir(p->quarantine_dir, e);
@@ -223,6 +227,68 @@ enum status place_make(struct place *p, const char *job_name, struct err *e)
         e->status = ST_USAGE;
     return st == ST_CRASH ? ST_USAGE : st;
 }
+
+/* --- a job that is gone on with --- */
+
+/* The descriptor is closed on exec: a worker that outlives the driver would keep the lock. */
+enum status place_lock(struct place *p, const char *job_dir, struct err *e)
+{
+    const char *path = place_join(p, job_dir, "lock");
+    int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
+    if (fd < 0) {
+        (void)err_sys(e, path ? errno : ENOMEM, "lock the job with", path ? path : job_dir);
+        return ST_USAGE;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        bool taken = errno == EWOULDBLOCK;
+        (void)err_sys(e, errno, "lock", path);
+        (void)close(fd);
+        return taken ? ST_END : ST_USAGE;
+    }
+    p->is_locked = true;
+    p->lock = fd;
+    return ST_OK;
+}
+
+static enum status copy_path(struct place *p, const char *path, const char **out)
+{
+    *out = path ? arena_strdup(&p->arena, path) : NULL;
+    return path && !*out ? ST_MEMORY : ST_OK;
+}
+
+/* Two names of one folder are one pointer. */
+enum status place_restore(struct place *p, const char *job_dir, const char *output_dir,
+                          const char *stage_dir, const char *work_dir, struct err *e)
+{
+    const char *slash = strrchr(job_dir, '/');
+    CHECK(slash && stage_dir && work_dir);
+    p->state_dir = arena_strndup(&p->arena, job_dir, (size_t)(slash - job_dir));
+    p->quarantine_dir = place_join(p, job_dir, "quarantine");
+    bool fits = p->state_dir && p->quarantine_dir && copy_path(p, job_dir, &p->job_dir) == ST_OK &&
+                copy_path(p, slash + 1, &p->job_id) == ST_OK &&
+                copy_path(p, output_dir, &p->output_dir) == ST_OK &&
+                copy_path(p, work_dir, &p->work_dir) == ST_OK;
+    if (fits && strcmp(stage_dir, work_dir) == 0)
+        p->stage_dir = p->work_dir;
+    else if (fits)
+        fits = copy_path(p, stage_dir, &p->stage_dir) == ST_OK;
+    p->work_base = p->work_dir != p->stage_dir ? p->work_dir : NULL;
+    return fits ? ST_OK : err_memory(e, "a path", PATH_MAX);
+}
+
+enum status place_remake(struct place *p, struct err *e)
+{
+    const char *const dirs[] = { p->quarantine_dir, p->stage_dir, p->work_dir };
+    enum status st = ST_OK;
+    p->state_there = strlen(p->state_dir);
+    p->output_there = there_length(p, p->stage_dir);
+    p->work_there = there_length(p, p->work_dir);
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs && st == ST_OK; i++)
+        st = make_dir(dirs[i], e);
+    return st == ST_CRASH ? ST_USAGE : st;
+}
+
+/* --- names --- */
 
 /* A folder that may be written but not read cannot be synced. */
 static enum status sync_name(const char *path, struct err *e)
@@ -317,6 +383,8 @@ bool place_is_remote(const char *path)
 
 void place_free(struct place *p)
 {
+    if (p->is_locked)
+        (void)close(p->lock);
     arena_free(&p->arena);
     *p = (struct place){ .arena = ARENA_EMPTY };
 }

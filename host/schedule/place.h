@@ -1,6 +1,7 @@
 /* place.h: where a job keeps things.
  *
- *   job folder     STATE_DIR/JOBID: the journal (journal.db), records put aside (quarantine/).
+ *   job folder     STATE_DIR/JOBID: the journal (journal.db), records put aside (quarantine/), a file
+ *                  `lock` that the job's driver holds locked as long as it lives.
  *                  JOBID is NAME-N, N one more than the newest.
  *   work folder    runs, typed pairs between steps, indexes, spooled input: WORK_DIR/JOBID, else
  *                  the stage folder, else JOB_FOLDER/work
@@ -26,6 +27,8 @@ struct place {
     bool state_by_home; /* state_dir comes from HOME or XDG_STATE_HOME, not from the user */
     bool output_made; /* the output directory did not exist before */
     bool replaces;    /* it holds an earlier result that is to be replaced at publishing */
+    bool is_locked;
+    int lock; /* descriptor, while is_locked */
 };
 
 /* Works out the folders from options and environment; makes nothing. Refuses an output directory
@@ -33,6 +36,15 @@ struct place {
 enum status place_plan(struct place *p, const struct run_options *options, struct err *e);
 /* Makes the folders. ST_USAGE when one cannot be made or written; nothing is left then. */
 enum status place_make(struct place *p, const char *job_name, struct err *e);
+/* Takes the lock of a job folder: ST_END when another driver has it, ST_USAGE when it cannot be told. The
+ * lock ends with place_free, or with the process. */
+enum status place_lock(struct place *p, const char *job_dir, struct err *e);
+/* The folders of a job that is gone on with, as its journal names them (absolute; output_dir may be NULL).
+ * Nothing is made yet; what place_lock took is kept. */
+enum status place_restore(struct place *p, const char *job_dir, const char *output_dir,
+                          const char *stage_dir, const char *work_dir, struct err *e);
+/* Makes those of them that are not there any more. */
+enum status place_remake(struct place *p, struct err *e);
 /* Makes the names of the folders durable: those that place_make made, in those above them. Does it
  * once. */
 enum status place_sync(struct place *p, struct err *e);

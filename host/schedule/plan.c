@@ -98,7 +98,8 @@ enum status plan_inputs(struct driver *d, struct err *e)
 {
     bool given = d->options->input_count > 0 || d->job.input_count == 0;
     struct slice fallback;
-    if (d->options->input_count == 0 && d->job.input_count == 0 && isatty(STDIN_FILENO))
+    if (!d->restore && d->options->input_count == 0 && d->job.input_count == 0 &&
+        isatty(STDIN_FILENO))
         return err_set(
             e, ST_USAGE,
             "no input: name files after the job, give the job input_files, or pipe into it");
@@ -228,8 +229,10 @@ static void hash_plan(struct driver *d)
 void plan_journal(struct driver *d)
 {
     char name[TASK_NAME_MAX];
-    if (d->step == 0 && d->round <= 1)
+    if (d->step == 0 && d->round <= 1) {
         hash_plan(d);
+        journal_job_number(d->journal, "plan_hash", d->plan_hash);
+    }
     journal_step(d->journal, d->step + 1, d->round, (uint32_t)d->plan.splits.count,
                  d->plan.partitions, buf_slice(&d->plan.boundaries));
     for (size_t i = 0; i < d->plan.splits.count; i++) {

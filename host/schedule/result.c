@@ -98,7 +98,7 @@ static void add_map(struct driver *d, const struct work *w, struct slice result,
         t->phase_bytes_done += by * d->plan.splits.splits[w->index].bytes;
 }
 
-void result_commit(struct driver *d, struct work *w)
+void result_count(struct driver *d, const struct work *w)
 {
     struct slice result = buf_slice(&w->result), part;
     if (w->kind != WORK_MAP || d->phase == JOB_MAP)
@@ -111,9 +111,16 @@ void result_commit(struct driver *d, struct work *w)
         d->totals.records_out += number(part, "records");
         d->totals.bytes_out += number(part, "bytes");
     }
-    result_warnings(d, result);
     if (work_is_counted(w))
-        aside_commit(d, w, 1);
+        aside_count(d, w, 1);
+}
+
+void result_commit(struct driver *d, struct work *w)
+{
+    result_count(d, w);
+    result_warnings(d, buf_slice(&w->result));
+    if (work_is_counted(w))
+        aside_tell(d, w);
 }
 
 void result_undo(struct driver *d, struct work *w)
@@ -123,7 +130,7 @@ void result_undo(struct driver *d, struct work *w)
     if (d->phase == JOB_MAP)
         d->totals.phase_done--;
     add_map(d, w, buf_slice(&w->result), -1);
-    aside_commit(d, w, -1);
+    aside_count(d, w, -1);
 }
 
 /* --- the journal's rows of a commit --- */
@@ -146,12 +153,8 @@ static void journal_one(struct driver *d, const struct journal_place *place, con
     journal_file(d->journal, &row);
 }
 
-typedef enum status (*take_output)(struct driver *d, void *context, const char *path,
-                                   const char *name, struct slice description);
-
-/* Calls `take` for each mr.output file of a result. The path follows from the name: what a worker
- * says of paths is not believed. */
-static enum status each_output(struct driver *d, const struct work *w, take_output take,
+/* The path follows from the name: what a worker says of paths is not believed. */
+enum status result_each_output(struct driver *d, const struct work *w, result_take_output take,
                                void *context)
 {
     struct slice list, element, name;
@@ -191,7 +194,9 @@ void result_journal(struct driver *d, const struct work *w, const struct running
     char name[TASK_NAME_MAX];
     struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     struct slice result = buf_slice(&w->result), file;
-    struct buf path = BUF_EMPTY;
+    struct buf path = BUF_EMPTY, assignment = BUF_EMPTY;
+    if (work_is_counted(w) && val_get(result, "quarantine", &file)) /* lmr replay needs it */
+        (void)assign_put(d, (uint32_t)(w - d->work), attempt, &assignment, NULL);
     journal_commit(d->journal, &place, w->winner.number, w->winner.speculative);
     struct journal_attempt row = {
         .place = place,
@@ -201,16 +206,18 @@ void result_journal(struct driver *d, const struct work *w, const struct running
         .started = attempt->started,
         .ended = sys_wall_clock(),
         .cpu_ns = attempt->cpu_ns,
+        .assignment = buf_slice(&assignment),
         .result = result,
     };
     journal_attempt(d->journal, &row);
+    buf_free(&assignment);
     if (val_get(result, "run", &file) &&
         attempt_path(d, w, w->winner, d->place.work_dir, ".run", &path) == ST_OK)
         journal_one(d, &place, "run", (const char *)path.p, "", file);
     if (val_get(result, "part", &file) &&
         attempt_path(d, w, w->winner, part_dir(d), ".part", &path) == ST_OK)
         journal_one(d, &place, "part", (const char *)path.p, "", file);
-    (void)each_output(d, w, journal_output, &place);
+    (void)result_each_output(d, w, journal_output, &place);
     aside_journal(d, w, &place);
     buf_free(&path);
 }
@@ -243,7 +250,7 @@ static bool writes_part(const struct driver *d, const struct work *w)
            (w->kind == WORK_MAP && d->plan.partitions == 0);
 }
 
-static enum status keep_part(struct driver *d, const struct work *w, struct kept_files *files)
+static enum status keep_part(const struct driver *d, const struct work *w, struct kept_files *files)
 {
     struct slice part = slice_of(NULL, 0);
     struct buf path = BUF_EMPTY;
@@ -251,12 +258,29 @@ static enum status keep_part(struct driver *d, const struct work *w, struct kept
     enum status st = attempt_path(d, w, w->winner, part_dir(d), ".part", &path);
     if (st == ST_OK)
         st = kept_add(files, (const char *)path.p, slice_of(NULL, 0), part);
+    if (st == ST_OK)
+        files->files[files->count - 1].number = w->index;
     buf_free(&path);
     return st;
 }
 
+enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts)
+{
+    enum status st = writes_part(d, w) ? keep_part(d, w, parts) : ST_OK;
+    return st == ST_OK ? result_each_output(d, w, keep_output, NULL) : st;
+}
+
+static enum status keep_drop(struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    if (!w->dropped)
+        return ST_OK;
+    return kept_add(&d->drops, "", slice_str(task_name(d, w, name)), slice_of(NULL, 0));
+}
+
 static void journal_counters(struct driver *d)
 {
+    journal_cut_counters(d->journal, d->step + 1, d->round);
     for (size_t i = 0; i < d->round_counters.count; i++) {
         const struct counter *c = &d->round_counters.items[i];
         journal_counter(d->journal, d->step + 1, d->round, counter_group(c), counter_name(c),
@@ -280,7 +304,8 @@ static enum status sum_counters(struct driver *d)
         if (st == ST_OK)
             st = counters_add(&d->counters, counters);
     }
-    journal_counters(d);
+    if (d->journal) /* else it is an earlier round of a job that goes on: it has them */
+        journal_counters(d);
     return st;
 }
 
@@ -302,20 +327,19 @@ enum status result_round(struct driver *d, struct err *e)
     enum status st = ST_OK;
     d->pairs = (struct kept_files){ NULL, 0, 0 };
     for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
-        if (writes_part(d, &d->work[i]))
-            st = keep_part(d, &d->work[i], is_output ? &d->parts : &d->pairs);
-        if (st == ST_OK)
-            st = each_output(d, &d->work[i], keep_output, NULL);
+        st = result_keep(d, &d->work[i], is_output ? &d->parts : &d->pairs);
         if (st == ST_OK && d->at == AT_RUN)
             st = aside_keep(d, &d->work[i]);
+        if (st == ST_OK && d->at == AT_RUN)
+            st = keep_drop(d, &d->work[i]);
     }
     if (st == ST_OK && d->at == AT_RUN)
         st = sum_counters(d);
-    if (st == ST_OK && d->at == AT_RUN)
-        st = journal_flush(d->journal, e);
-    else if (st != ST_OK)
+    if (st != ST_OK)
         (void)err_memory(e, "the results of a round", d->work_count);
-    if (st == ST_OK) { /* the journal has what follows from them */
+    else if (d->journal && d->at == AT_RUN)
+        st = journal_flush(d->journal, e);
+    if (st == ST_OK && d->journal && !finish_keeps_runs(d)) { /* the journal has what follows */
         kept_unlink(&old);
         if (d->at == AT_RUN)
             remove_runs(d);

@@ -8,6 +8,8 @@
 
 #include "base/size.h"
 #include "base/sys.h"
+#include "schedule/options.h"
+#include "schedule/restore.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -65,16 +67,28 @@ static void run(struct driver *d)
     const struct work_group groups[] = { { WORK_MAP, (uint32_t)d->plan.splits.count },
                                          { WORK_REDUCE, d->plan.partitions } };
     struct err e;
-    plan_journal(d);
+    if (!restore_is_here(d)) /* else its journal has the plan */
+        plan_journal(d);
     if (!holds(d, journal_flush(d->journal, &e), &e))
         return;
     d->maps = groups[0].count;
     d->run_bytes_before = d->totals.run_bytes;
+    d->aside_before = d->quarantined;
     d->totals.map_tasks += groups[0].count;
     d->totals.reduce_tasks += groups[1].count;
     d->totals.tasks += groups[0].count + groups[1].count;
-    load(d, AT_RUN, JOB_MAP, groups, 2, true);
+    load(d, AT_RUN, JOB_MAP, groups, mend_maps_first(d) ? 1 : 2, true);
     d->totals.phase_bytes = d->plan.input_bytes;
+}
+
+/* The maps of a mend are done, and it is known which reduces they reach. */
+static void run_reduces(struct driver *d)
+{
+    const struct work_group groups[] = { { WORK_MAP, (uint32_t)d->plan.splits.count },
+                                         { WORK_REDUCE, d->plan.partitions } };
+    struct err e;
+    if (holds(d, mend_maps_done(d, &e), &e))
+        load(d, AT_RUN, JOB_MAP, groups, 2, true);
 }
 
 /* --- preparing --- */
@@ -128,7 +142,8 @@ static bool needs_previous(const struct driver *d)
 
 static bool needs_sample(const struct driver *d)
 {
-    return step_of(d)->total_order && d->plan.partitions > 1 && d->plan.splits.count > 0;
+    return step_of(d)->total_order && d->plan.partitions > 1 && d->plan.splits.count > 0 &&
+           !restore_is_here(d);
 }
 
 static void prepare(struct driver *d)
@@ -140,7 +155,7 @@ static void prepare(struct driver *d)
     };
     bool samples = groups[2].count > 0;
     uint32_t count = groups[0].count + groups[1].count + groups[2].count;
-    if (count == 0) {
+    if (count == 0 || restore_is_whole(d)) {
         run(d);
         return;
     }
@@ -178,24 +193,6 @@ static enum status take_previous(struct driver *d, const struct work *w, struct 
     return st == ST_OK ? ST_OK : err_memory(e, "an index", ATTEMPT_NAME_MAX);
 }
 
-static void prepared(struct driver *d)
-{
-    struct err e;
-    enum status st = ST_OK;
-    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
-        const struct work *w = &d->work[i];
-        if (w->kind == WORK_SAMPLE)
-            st = take_boundaries(d, buf_slice(&w->result), &e);
-        else if (w->kind == WORK_PREVIOUS)
-            st = take_previous(d, w, &e);
-    }
-    d->sides_built = true;
-    if (holds(d, st, &e))
-        run(d);
-}
-
-/* --- rounds and steps --- */
-
 /* An index of an earlier round, or a side file that the job calls "previous": from the second round
  * on that name is the round before. */
 static void drop_previous(struct driver *d)
@@ -214,10 +211,30 @@ static void drop_previous(struct driver *d)
     }
 }
 
+static void prepared(struct driver *d)
+{
+    struct err e;
+    enum status st = ST_OK;
+    if (needs_previous(d))
+        drop_previous(d);
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++) {
+        const struct work *w = &d->work[i];
+        if (w->kind == WORK_SAMPLE)
+            st = take_boundaries(d, buf_slice(&w->result), &e);
+        else if (w->kind == WORK_PREVIOUS)
+            st = take_previous(d, w, &e);
+    }
+    d->sides_built = true;
+    if (holds(d, st, &e))
+        run(d);
+}
+
+/* --- rounds and steps --- */
+
 static void begin_round(struct driver *d)
 {
     struct err e;
-    if (needs_previous(d))
+    if (needs_previous(d) && d->sides_built) /* else when they are (a job that goes on) */
         drop_previous(d);
     if (holds(d, plan_round(d, &e), &e))
         prepare(d);
@@ -272,6 +289,10 @@ static void round_done(struct driver *d)
 {
     struct err e;
     const struct described_step *step = step_of(d);
+    if (mend_maps_first(d)) {
+        run_reduces(d);
+        return;
+    }
     if (!holds(d, result_round(d, &e), &e))
         return;
     if (!step->iterates || d->round == step->max_rounds)
@@ -300,14 +321,39 @@ static void formatted(struct driver *d)
 
 /* --- the start --- */
 
+/* What is so each time that a driver takes the job up. */
+static void journal_driver(struct driver *d)
+{
+    char host[256];
+    struct journal *j = d->journal;
+    if (!restore_was_publishing(d))
+        journal_job(j, "state", "running");
+    if (d->restore)
+        journal_job(j, "message", NULL);
+    journal_job(j, "lmr_version", LMR_VERSION);
+    journal_job_number(j, "pid", (uint64_t)getpid());
+    journal_job(j, "host", gethostname(host, sizeof host) == 0 ? host : NULL);
+    journal_job(j, "profile_name", d->options->profile ? d->options->profile : "production");
+    journal_job_blob(j, "description", buf_slice(&d->job.encoded));
+    journal_job_blob(j, "profile", d->job.profile);
+}
+
+static void journal_options(struct driver *d)
+{
+    struct buf encoded = BUF_EMPTY;
+    if (options_put(d->options, &encoded) == ST_OK)
+        journal_job_blob(d->journal, "options", buf_slice(&encoded));
+    buf_free(&encoded);
+}
+
 static void journal_header(struct driver *d)
 {
     char text[32], cwd[4096];
     struct journal *j = d->journal;
-    journal_job(j, "state", "running");
+    journal_driver(d);
+    journal_options(d);
     journal_job(j, "id", d->place.job_id);
     journal_job(j, "name", d->job.job_name);
-    journal_job(j, "lmr_version", LMR_VERSION);
     (void)snprintf(text, sizeof text, "%" PRId64, sys_wall_clock());
     journal_job(j, "created", text);
     journal_job(j, "job_file", d->options->job_path);
@@ -317,11 +363,7 @@ static void journal_header(struct driver *d)
     journal_job(j, "work_dir", d->place.work_dir);
     (void)snprintf(text, sizeof text, "%" PRIu64, d->seed);
     journal_job(j, "seed", text);
-    journal_job_number(j, "pid", (uint64_t)getpid());
-    journal_job(j, "host", gethostname(cwd, sizeof cwd) == 0 ? cwd : NULL);
-    journal_job(j, "profile_name", d->options->profile ? d->options->profile : "production");
-    journal_job_blob(j, "description", buf_slice(&d->job.encoded));
-    journal_job_blob(j, "profile", d->job.profile);
+    journal_job_number(j, "sort_buffer", d->sort_buffer);
 }
 
 static enum status make_place(struct driver *d, struct err *e)
@@ -393,6 +435,8 @@ static void spool(struct driver *d)
         if (strcmp(d->names[i].path, "-") == 0)
             d->names[i].path = path;
     d->at = AT_SPOOL;
+    if (!holds(d, journal_flush(d->journal, &e), &e)) /* it may be long before the next turn */
+        return;
     driver_spool(d, path);
 }
 
@@ -409,18 +453,42 @@ static void show_plan(struct driver *d)
     }
 }
 
+/* Goes on where the job stood. */
+static void go_on(struct driver *d)
+{
+    struct err e;
+    enum status st = restore_begin(d, &e);
+    if (st == ST_OK)
+        st = plan_sides(d, &e);
+    if (!holds(d, st, &e))
+        return;
+    journal_driver(d);
+    st = change_open(d, &e);
+    if (st == ST_OK)
+        st = journal_flush(d->journal, &e);
+    if (!holds(d, st, &e))
+        return;
+    if (restore_is_here(d))
+        prepare(d);
+    else
+        begin_step(d);
+}
+
 static void inputs_known(struct driver *d)
 {
     if (d->options->dry_run)
         show_plan(d);
+    else if (d->restore)
+        go_on(d);
     else
         begin_job(d);
 }
 
+/* A job that goes on knows what servers told when it began, if it came so far. */
 static void ask_servers(struct driver *d)
 {
     const struct work_group group = { WORK_REMOTE, remote_tasks(d) };
-    if (group.count > 0)
+    if (group.count > 0 && !restore_remote(d))
         load(d, AT_REMOTE, JOB_PREPARE, &group, 1, true);
     else
         inputs_known(d);
@@ -441,6 +509,7 @@ void steps_spooled(struct driver *d)
     struct err e;
     if (!holds(d, d->spool_failure.status, &d->spool_failure))
         return;
+    journal_job_number(d->journal, "stdin_bytes", d->spool_bytes);
     if (holds(d, inputs_expand(d->names, d->name_count, &d->arena, &d->files, &e), &e))
         ask_servers(d);
 }
@@ -450,7 +519,7 @@ static void described(struct driver *d)
     struct err e;
     enum status st = description_read(&d->job, buf_slice(&d->work[0].result), &e);
     if (st == ST_OK)
-        st = place_plan(&d->place, d->options, &e);
+        st = d->restore ? restore_place(d, &e) : place_plan(&d->place, d->options, &e);
     if (st == ST_OK)
         st = plan_settings(d, &e);
     if (st == ST_OK)
@@ -461,6 +530,11 @@ static void described(struct driver *d)
         return;
     retry_budget_init(&d->budget, d->job.rules.budget_tokens, d->job.rules.budget_refill);
     d->core.limits = d->job.limits;
+    if (d->restore) {
+        if (!d->has_stdin || holds(d, restore_stdin(d, &e), &e))
+            ask_servers(d);
+        return;
+    }
     bool dry = d->options->dry_run;
     if (!dry && (!holds(d, make_place(d, &e), &e) || !holds(d, remote_keep_secrets(d, &e), &e)))
         return;

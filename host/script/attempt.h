@@ -31,11 +31,15 @@
  * reduce: runs = [ paths ] in map-task order, partition, group_by, fan_in, temporary = path prefix; part = path of part file, output = spec; side_prefix
  * map and reduce also have, when records (in reduce: groups) may be put aside:
  *   put_aside   { TYPE = "quarantine" | "ask" }: what becomes of a record whose map (a group whose reduce) ends with an error of that type, the attempt
- *               being alive: it is put aside at once, or the driver is asked (struct attempt_host); a type that is absent fails the attempt
+ *               being alive: it is put aside at once, or the driver is asked (struct attempt_host); a type that is absent is as "*" says, else
+ *               it fails the attempt
  *   put_aside_max   how many this attempt may put aside; −1: no limit. One more fails the attempt with that one's error
  *   skip        [ { record = n, error = {…} } ], ascending: records (groups), numbered in the attempt from 0, that earlier attempts died of: map is not
  *               called on them, they are put aside with that error (an err as schedule/wire.h encodes it)
  *   quarantine  path of the file they go to (script/quarantine.h), made only when there is one
+ * and, to try again (lmr replay) what failed before:
+ *   only        [ numbers ], ascending: the other records (groups) are read, but map (reduce) is not called on them, whatever is wrong with
+ *               them; nor is finish. `skip` is not looked at. RESULT + shown (script/only.h)
  * sample: parts, inputs, pairs as for map (all splits' parts, in order), partitions, group_by, sample_records = n
  *   RESULT { boundaries = [ encoded group keys ] }  partitions − 1 of them (fewer distinct keys than that: repeated ones are left out, and the list is shorter: the driver
  *   then lowers the partitions of the step to boundaries + 1)

@@ -18,6 +18,58 @@ static struct map_emitter *emitter_of(lua_State *L)
     return t->emitter;
 }
 
+/* --- trial of values --- */
+
+enum { TRIAL_MAX = 64 * 1024 }; /* weight of the trial's state, when it begins anew */
+
+static bool takes_everything(const struct agg *agg)
+{
+    static const char *const names[] = { "count", "first", "last", "list" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(agg_name(agg), names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A trial costs as much as folding, so the first attempt has none: a value that is refused there ends it, and its record is known. */
+static enum status open_trial(struct map_emitter *em, struct err *e)
+{
+    struct err refused;
+    const uint8_t one[] = { VAL_INT0 + 1 };
+    if (!em->task->undo.active || em->task->attempt == 0 || takes_everything(em->agg))
+        return ST_OK;
+    if (buf_reserve(&em->trial, agg_state_size(em->agg) + 16) != ST_OK)
+        return err_memory(e, "a reducer", agg_state_size(em->agg));
+    agg_init(em->agg, em->trial.p);
+    em->checks = true;
+    em->takes_integers = agg_add(em->agg, em->trial.p, slice_of(one, sizeof one), &refused) == ST_OK;
+    return ST_OK;
+}
+
+static void close_trial(struct map_emitter *em)
+{
+    if (em->checks)
+        agg_drop(em->agg, em->trial.p);
+    em->checks = false;
+    buf_free(&em->trial);
+}
+
+/* Raises when the combiner would refuse the value that was staged. */
+static void try_value(lua_State *L, struct map_emitter *em, struct slice value)
+{
+    enum status st = agg_add(em->agg, em->trial.p, value, &em->err);
+    if (st == ST_OK && agg_weight(em->agg, em->trial.p) > TRIAL_MAX) {
+        agg_drop(em->agg, em->trial.p);
+        agg_init(em->agg, em->trial.p);
+    }
+    if (st == ST_OK)
+        return;
+    collect_stage_drop(em->collect);
+    if (st == ST_SCRIPT)
+        (void)luaL_error(L, "emit: %s", em->err.message);
+    (void)script_raise(L, &em->err);
+}
+
 /* --- partition and rank --- */
 
 static uint32_t choose_partition(lua_State *L, const struct map_emitter *em)
@@ -95,13 +147,17 @@ static void collect_pair(lua_State *L, struct map_emitter *em, bool alone)
     if (em->has_by && !alone)
         emit_push_rank(L, lua_upvalueindex(UP_BY), 2);
     struct buf *out = collect_stage(em->collect);
+    size_t key_end = out->n;
     enum status st = key_encode(&em->task->script->encoder, L, 1, out);
     if (st == ST_OK) {
         collect_staged_key(em->collect);
+        key_end = out->n;
         st = put_value(L, em, out, alone);
     }
     if (st != ST_OK)
         (void)encode_failed(L, em, st);
+    if (em->checks && !(em->takes_integers && !em->has_by && lua_isinteger(L, 2)))
+        try_value(L, em, slice_of(out->p + key_end, out->n - key_end));
     if (collect_staged(em->collect, partition, &em->err) != ST_OK)
         (void)script_raise(L, &em->err);
 }
@@ -138,7 +194,7 @@ void emit_push_map(lua_State *L, struct map_emitter *em, int step)
 {
     em->has_partition = job_field(L, step, "partition");
     em->has_by = job_field(L, step, "by") && em->agg;
-    em->fast = em->collect && !em->has_partition && !em->has_by;
+    em->fast = em->collect && !em->has_partition && !em->has_by && (!em->checks || em->takes_integers);
     lua_pushcclosure(L, map_emit, UP_COUNT);
 }
 
@@ -171,6 +227,8 @@ static enum status open_combine(lua_State *L, struct map_emitter *em, int step, 
         s->bytes.n = 0;
         st = value_encode(&s->encoder, L, -1, &s->bytes);
         st = st == ST_OK ? agg_parse(buf_slice(&s->bytes), &em->agg, e) : err_memory(e, "a combiner", s->bytes.n);
+        if (st == ST_OK)
+            st = open_trial(em, e);
     }
     lua_pop(L, 2);
     return st;
@@ -302,6 +360,7 @@ void emit_close(struct map_emitter *em)
         luaL_unref(em->task->script->L, LUA_REGISTRYINDEX, em->combine_ref);
     }
     collect_close(em->collect);
+    close_trial(em);
     agg_free(em->agg);
     if (em->has_spec)
         output_spec_free(&em->spec);

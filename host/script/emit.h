@@ -11,6 +11,9 @@ struct map_emitter {
     struct task *task;
     struct collect *collect; /* NULL: map only, pairs go to the task's part */
     struct agg *agg;         /* declared combine, or NULL */
+    bool checks;             /* values are tried on `trial` when they are emitted, for when they are folded their record is over */
+    bool takes_integers;     /* an integer needs no trial */
+    struct buf trial;        /* a state of `agg`, when it checks */
     struct output_spec spec; /* of the part */
     uint32_t partitions;
     bool has_spec;

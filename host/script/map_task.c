@@ -9,6 +9,7 @@
 #include "script/job.h"
 #include "script/lua_reader.h"
 #include "script/map_parts.h"
+#include "script/only.h"
 #include "script/quarantine.h"
 #include "script/words.h"
 
@@ -36,6 +37,7 @@ struct map_task {
     int kept;              /* registry reference of the table */
     bool word_mapper;
     bool reader_open;      /* the part's reader in Lua is kept */
+    bool done;             /* no record of the assignment's `only` is left */
     struct record record;
     struct map_parts parts;
     struct quarantine aside;
@@ -124,14 +126,20 @@ static void bad_record(lua_State *L, struct map_task *m)
         (void)raise(L, m);
 }
 
-static void skip_record(lua_State *L, struct map_task *m)
+/* The record at hand is not for map. False: none that comes is. */
+static bool skip_record(lua_State *L, struct map_task *m)
 {
     m->place = OUTSIDE;
-    struct culprit c = describe(m);
-    if (quarantine_skip(&m->aside, &c, &m->err) != ST_OK)
-        (void)raise(L, m);
+    if (m->aside.is_only) {
+        m->done = !quarantine_pass(&m->aside);
+    } else {
+        struct culprit c = describe(m);
+        if (quarantine_skip(&m->aside, &c, &m->err) != ST_OK)
+            (void)raise(L, m);
+    }
     m->skip_at = m->aside.skip_at;
     m->records++;
+    return !m->done;
 }
 
 /* The value at `index`, which a reader in Lua gave, into m->bytes: a string as it is, else as JSON. */
@@ -227,7 +235,8 @@ static inline bool next_record(lua_State *L, struct map_task *m)
             (void)raise(L, m);
         if (m->records == m->skip_at) {
             at_record(m, m->record.offset, OUTSIDE);
-            skip_record(L, m);
+            if (!skip_record(L, m))
+                return false;
         } else {
             bad_record(L, m);
         }
@@ -308,7 +317,8 @@ static void map_lua_reader(lua_State *L, struct map_task *m)
         }
         keep_bytes(L, m, lua_gettop(L));
         lua_settop(L, AT_HANDLE);
-        skip_record(L, m);
+        if (!skip_record(L, m))
+            break;
     }
     m->place = OUTSIDE;
     m->reader_open = false;
@@ -350,7 +360,7 @@ static void finish(lua_State *L, struct map_task *m)
     POSITION_SET(m->task->script->page, phase, POS_FINISH);
     m->task->file = NULL;
     m->task->offset = m->task->record = -1;
-    if (job_field(L, AT_STEP, "finish")) {
+    if (!m->aside.is_only && job_field(L, AT_STEP, "finish")) {
         lua_pushvalue(L, AT_EMIT);
         lua_pushvalue(L, AT_STATE);
         lua_call(L, 2, 0);
@@ -393,9 +403,9 @@ static int loop_body(lua_State *L)
     lua_pushnil(L);
     if (m->parts.part)
         map_part(L, m);
-    while ((st = map_parts_open(&m->parts, &m->err)) == ST_OK)
+    while (!m->done && (st = map_parts_open(&m->parts, &m->err)) == ST_OK)
         map_part(L, m);
-    if (st != ST_END)
+    if (st != ST_END && !m->done)
         return raise(L, m);
     finish(L, m);
     return 0;
@@ -433,6 +443,8 @@ static enum status put_result(struct map_task *m, const struct map_result *r, st
     val_map_int(&result, "records_in", (int64_t)m->records);
     val_map_int(&result, "bytes_in", (int64_t)map_parts_bytes(&m->parts));
     quarantine_result(&m->aside, &result);
+    if (m->aside.is_only)
+        only_result(m->task, r->has_run ? m->emitter.agg : NULL, &result);
     emit_result(r, &result);
     return val_map_end(&result, out);
 }

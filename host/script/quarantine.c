@@ -27,10 +27,48 @@ static void next_skip(struct quarantine *q)
     q->skip_at = record >= 0 ? (uint64_t)record : UINT64_MAX;
 }
 
+static uint64_t next_only(struct quarantine *q)
+{
+    struct slice element;
+    int64_t record;
+    if (q->skips_left == 0 || val_skip(&q->skips, &element) != ST_OK)
+        return UINT64_MAX;
+    q->skips_left--;
+    return val_as_int(element, &record) && record >= 0 ? (uint64_t)record : UINT64_MAX;
+}
+
+/* skip_at becomes the first number from `from` on that is not in `only`. */
+static void pass_from(struct quarantine *q, uint64_t from)
+{
+    while (q->only_at == from) {
+        q->only_at = next_only(q);
+        from++;
+    }
+    q->skip_at = from;
+}
+
+bool quarantine_pass(struct quarantine *q)
+{
+    if (q->only_at == UINT64_MAX)
+        return false;
+    pass_from(q, q->skip_at + 1);
+    return true;
+}
+
+static void open_only(struct quarantine *q, struct slice list)
+{
+    q->is_only = true;
+    q->skips_left = val_array(list, &q->skips);
+    q->only_at = next_only(q);
+    pass_from(q, 0);
+}
+
 enum status quarantine_open(struct quarantine *q, struct task *t, struct err *e)
 {
     struct slice path, list;
     *q = (struct quarantine){ .task = t, .max = val_get_int(t->assignment, "put_aside_max", -1), .skip_at = UINT64_MAX };
+    if (val_get(t->assignment, "only", &list))
+        open_only(q, list);
     if (!val_get_string(t->assignment, "quarantine", &path))
         return ST_OK;
     q->path = arena_strndup(&t->arena, (const char *)path.p, path.n);
@@ -38,9 +76,10 @@ enum status quarantine_open(struct quarantine *q, struct task *t, struct err *e)
         return err_memory(e, "the name of a quarantine file", path.n);
     (void)val_get(t->assignment, "put_aside", &q->types);
     t->undo.active = val_is_map(q->types);
-    if (val_get(t->assignment, "skip", &list))
+    if (!q->is_only && val_get(t->assignment, "skip", &list)) {
         q->skips_left = val_array(list, &q->skips);
-    next_skip(q);
+        next_skip(q);
+    }
     return ST_OK;
 }
 
@@ -258,11 +297,17 @@ bool quarantine_is_for(enum status status)
     return status == ST_BAD_RECORD || status == ST_SCRIPT || status == ST_DECLARED;
 }
 
+/* What put_aside says of an error's type. */
+static bool rule_for(const struct quarantine *q, const struct err *e, struct slice *how)
+{
+    return q->path && (val_get_string(q->types, e->type, how) || val_get_string(q->types, "*", how));
+}
+
 static bool is_allowed(struct quarantine *q, struct err *e)
 {
     struct slice how;
     const struct attempt_host *host = q->task->host;
-    if (!q->path || !val_get_string(q->types, e->type, &how))
+    if (!rule_for(q, e, &how))
         return false;
     if (slice_equal(how, slice_str("quarantine")))
         return true;
@@ -275,7 +320,7 @@ static bool is_allowed(struct quarantine *q, struct err *e)
 static bool is_known(const struct quarantine *q, const struct err *e)
 {
     struct slice how;
-    return q->path && val_get_string(q->types, e->type, &how);
+    return rule_for(q, e, &how);
 }
 
 static enum status refuse_more(const struct quarantine *q, const struct culprit *c, struct err *e)

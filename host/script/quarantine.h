@@ -32,6 +32,8 @@ struct quarantine {
     uint64_t skips_left;
     struct slice skip;          /* the next one */
     uint64_t skip_at;           /* its record; UINT64_MAX: there is none, and no record has this number */
+    bool is_only;               /* the list is `only`: skip_at is the next record that is passed by */
+    uint64_t only_at;           /* the next one of `only` beyond skip_at; UINT64_MAX: there is none */
     struct output *output;      /* once there is an entry */
     struct output_stats stats;  /* once it is closed */
     struct buf counts;          /* struct type_count: see quarantine.c */
@@ -57,6 +59,8 @@ bool quarantine_is_for(enum status status);
 enum status quarantine_put(struct quarantine *q, const struct culprit *c, struct err *e);
 /* Puts aside what is next on the skip list (c->record is q->skip_at), with the error that is noted there. */
 enum status quarantine_skip(struct quarantine *q, const struct culprit *c, struct err *e);
+/* When `is_only`: passes by the record q->skip_at, which is then the next one to be passed by. False: no record of `only` is left. */
+bool quarantine_pass(struct quarantine *q);
 /* Finishes the file (fsync, also of its directory, when durable). */
 enum status quarantine_close(struct quarantine *q, struct err *e);
 /* After quarantine_close: adds quarantine = { records, bytes, checksum, types, example } to the result when something was put aside. */

@@ -7,6 +7,7 @@
 #include "script/emit.h"
 #include "script/groups.h"
 #include "script/job.h"
+#include "script/only.h"
 #include "script/quarantine.h"
 
 #include <stdio.h>
@@ -124,11 +125,15 @@ static struct culprit describe(struct reduce_task *r)
     return c;
 }
 
-static void skip_group(lua_State *L, struct reduce_task *r)
+/* The group at hand is not for reduce. False: none that comes is. */
+static bool skip_group(lua_State *L, struct reduce_task *r)
 {
+    if (r->aside.is_only)
+        return quarantine_pass(&r->aside);
     struct culprit c = describe(r);
     if (quarantine_skip(&r->aside, &c, &r->err) != ST_OK)
         (void)raise(L, r);
+    return true;
 }
 
 static void drop_state(struct reduce_task *r)
@@ -358,10 +363,12 @@ static void reduce_groups(lua_State *L, struct reduce_task *r)
         if (st != ST_OK)
             break;
         at_group(r);
-        if ((uint64_t)r->task->record == r->aside.skip_at)
-            skip_group(L, r);
-        else
+        if ((uint64_t)r->task->record != r->aside.skip_at) {
             reduce_group(L, r);
+        } else if (!skip_group(L, r)) {
+            st = ST_END;
+            break;
+        }
     }
     if (st != ST_END)
         (void)raise(L, r);
@@ -373,7 +380,7 @@ static void finish(lua_State *L, struct reduce_task *r)
     r->task->record = -1;
     task_mark(r->task);
     r->serial++; /* values of the last group are over */
-    if (!job_field(L, AT_STEP, "finish"))
+    if (r->aside.is_only || !job_field(L, AT_STEP, "finish"))
         return;
     lua_pushvalue(L, AT_EMIT);
     lua_pushvalue(L, AT_STATE);
@@ -448,6 +455,8 @@ static enum status put_result(struct reduce_task *r, const struct output_stats *
     val_map_int(&result, "spills", 0);
     val_map_int(&result, "segments", 0);
     quarantine_result(&r->aside, &result);
+    if (r->aside.is_only)
+        only_result(r->task, NULL, &result);
     emit_put_part(part, &result);
     return val_map_end(&result, out);
 }

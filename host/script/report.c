@@ -4,7 +4,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 #include "data/json.h"
-#include "script/state.h"
+#include "script/failure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -68,11 +68,17 @@ static int report_usage(lua_State *L)
     return script_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
+/* An error that a report may catch. */
+static int fail(lua_State *L, const struct err *e)
+{
+    failure_push(L, status_type(e->status), e->message);
+    return lua_error(L);
+}
+
 static int report_fail(lua_State *L)
 {
-    struct err e;
-    (void)err_set(&e, ST_CORRUPT, "%s", luaL_checkstring(L, 1));
-    return script_raise(L, &e);
+    failure_push(L, status_type(ST_CORRUPT), luaL_checkstring(L, 1));
+    return lua_error(L);
 }
 
 /* --- journals --- */
@@ -113,7 +119,7 @@ static int report_query(lua_State *L)
         return luaL_error(L, "a parameter of a query is no scalar, or memory is out");
     r->rows.n = 0;
     if (r->host->query(r->host->context, sql, buf_slice(&s->bytes), &r->rows, &e) != ST_OK)
-        return script_raise(L, &e);
+        return fail(L, &e);
     if (!value_push(L, buf_slice(&r->rows)))
         return luaL_error(L, "rows that do not decode");
     return 1;
@@ -324,6 +330,16 @@ static int report_body(lua_State *L)
     return 0;
 }
 
+/* A report's own error comes from values that nobody's driver writes: the schema does not hold them
+ * back. */
+static enum status foreign(struct err *e)
+{
+    struct err what = *e;
+    return err_set(e, ST_CORRUPT,
+                   "the job's journal holds what no lmr writes, so that this cannot be told (%s)",
+                   what.message);
+}
+
 enum status report_run(const char *name, struct slice argument, const struct report_host *host,
                        int fd, struct err *e)
 {
@@ -335,6 +351,8 @@ enum status report_run(const char *name, struct slice argument, const struct rep
     enum status st = script_open(&config, &s, e);
     if (st == ST_OK)
         st = script_protect(s, report_body, &r, e);
+    if (st == ST_SCRIPT)
+        st = foreign(e);
     script_close(s);
     enum status end = flush(&r, &late);
     if (st == ST_OK && end != ST_OK) {

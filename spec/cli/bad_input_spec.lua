@@ -479,8 +479,16 @@ describe("an error in a job", function()
    end)
 
    it("of memory names the limit", function()
-      bad_map(1, "%(memory_error%): [^\n]*its limit of 512 MB: [^\n]*%-%-set limits%.memory_limit=SIZE",
-         "local t = {} while true do t[#t + 1] = ('x'):rep(1 << 20) .. #t end")
+      local grow = "local t = {} while true do t[#t + 1] = ('x'):rep(1 << 20) .. #t end"
+      local message = "[^\n]*its limit of %d MB: [^\n]*%%-%%-set limits%%.memory_limit=SIZE"
+      bad_map(1, "map_0 failed %(memory_error%): " .. message:format(512), grow,
+         "recovery = { on_error = { memory_error = 'fail' } }")
+      local result = bad_map(1, "map_0 failed again %(memory_error%): " .. message:format(64), grow, "recovery = { " ..
+         "limits = { memory_limit = '16M' }, on_error = { memory_error = { max_retries = 3, max_memory = '64M' } } }")
+      for i, limit in ipairs { 16, 32 } do -- it had double the memory each time
+         local attempt = ("map_0%%.%d failed "):format(i - 1)
+         assert.matches(attempt .. message:format(limit) .. "[^\n]*; trying again", result.err)
+      end
    end)
 end)
 

@@ -348,6 +348,28 @@ describe("lmr profile explain", function()
       assert.equal(#h.lines(one), #h.lines((one:gsub("\n  script_error", ""))))
    end)
 
+   it("says what happens", function()
+      h.write(dir, "in.txt", "a\n")
+      file("job.lua", [[local mr = require "mr"
+         return mr.job { error_types = { "busy" }, map = function() mr.fail("busy", "later") end,
+            recovery = { on_error = { busy = function(err, ctx)
+               if ctx.retry > 2 then return "stop" end
+               return { action = "retry", delay_seconds = 0.1 * ctx.retry }
+            end } } }]])
+      local run = h.run({ "run", "job.lua", "in.txt", "--workers", "1" }, { dir = dir })
+      assert.equal(75, run.code)
+      local happened = {}
+      for delay, rule in run.err:gmatch("trying again in ([%d.]+) s %((.-)%)") do
+         happened[#happened + 1] = { tonumber(delay), rule }
+      end
+      local said = {}
+      for i, step in ipairs(steps("production", "busy", SAME, "--job", "job.lua")) do
+         said[i] = step.action == "retry" and { step.delay_most, step.rule } or nil
+      end
+      assert.same({ { 0.1, "job.lua:3" }, { 0.2, "job.lua:3" } }, said)
+      assert.same(said, happened)
+   end)
+
    it("refuses a type that is none", function()
       refused("no error type 'timout'; is it 'timeout'?", "explain", "production", "--type", "timout")
       refused("no error type 'xyzzy'; there are: task_crash, network_failure, disk_full, memory_error, timeout, " ..

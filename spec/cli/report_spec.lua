@@ -196,7 +196,8 @@ describe("a job that runs", function()
       local p = place()
       local job = start_gated(p)
       local text = out(p, "show")
-      has(text, "gated-1: running")
+      has(text, "gated-1: running\n")
+      assert.equal("alive", json(p, "show").driver)
       has(text, "running for")
       has(out(p, "jobs"), "running")
       has(out(p, "why"), "Nothing has failed.")
@@ -215,7 +216,6 @@ describe("a job that runs", function()
       assert.is_true(#wal > 0)
       for _, name in ipairs { "show", "why", "jobs", "quarantine" } do out(p, name) end
       assert.equal(wal, h.read(p.state .. "/gated-1/journal.db-wal"))
-      change(p, "gated-1", ("INSERT OR IGNORE INTO job VALUES ('pid', %d)"):format(job:pid()))
       has(out(p, "show"), "gated-1: its driver is gone\n")
       assert.equal("gone", json(p, "jobs").state)
       local text = out(p, "why")
@@ -423,6 +423,27 @@ describe("a journal", function()
          has(text, "good-1")
          has(text, "unreadable")
       end
+   end)
+
+   it("that holds what no lmr writes stops no other report, and no reader", function()
+      local p = place()
+      run(p, "good", "")
+      run(p, "killed", once(p, 'os.execute("kill -9 $PPID")'))
+      local odd = { "NULL", "'abc'", "x'00ff1b5b41'", "-9223372036854775808", "9e999", "zeroblob(100000)" }
+      for i, column in ipairs { "task", "attempt", "started", "ended", "outcome", "message", "details", "offset",
+         "delay", "result" } do
+         local copy = ("killed-%d"):format(i + 1)
+         h.sh(("cp -r %s/killed-1 %s/%s"):format(p.state, p.state, copy))
+         change(p, copy, ('UPDATE attempt SET "%s" = %s'):format(column, odd[i % #odd + 1]))
+         for _, name in ipairs { "show", "why", "quarantine" } do
+            local result = h.run({ name, copy }, { dir = p.dir, env = p.env, timeout = 20 })
+            assert.is_true(result.code == 0 or result.err:find("journal", 1, true) ~= nil, result.err)
+            assert.is_nil(result.out:find("[%z\1-\9\11-\31\127]"))
+         end
+      end
+      local text = out(p, "jobs")
+      has(text, "good-1")
+      has(text, "killed-11")
    end)
 
    it("is left as it is by those who read it", function()

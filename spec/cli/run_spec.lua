@@ -162,7 +162,7 @@ describe("the summary", function()
    end)
 
    it("of a failed job stands before the error", function()
-      local result = lmr { "run", "fail.lua", "in.txt" }
+      local result = lmr { "run", "fail.lua", "in.txt", "--set", "limits.max_quarantined=0" }
       assert.equal(1, result.code)
       assert.equal("", result.out)
       assert.matches("lmr: fail%-%d+: failed\n", result.err)
@@ -172,7 +172,7 @@ describe("the summary", function()
 
    it("is left out with --quiet, errors are not", function()
       assert.equal("", lmr({ "run", "--quiet", "count.lua", "in.txt" }).err)
-      local result = lmr { "run", "-q", "fail.lua", "in.txt" }
+      local result = lmr { "run", "-q", "fail.lua", "in.txt", "--profile", "development" }
       assert.equal(1, result.code)
       assert.matches("^lmr: [^\n]*fail%.lua:5: boom", result.err)
       assert.is_nil(result.err:find("failed\n", 1, true))
@@ -234,7 +234,7 @@ describe("JSON", function()
    end)
 
    it("tells of a failure", function()
-      local result = lmr { "run", "--json", "fail.lua", "in.txt", "-o", out_dir() }
+      local result = lmr { "run", "--json", "fail.lua", "in.txt", "-o", out_dir(), "--profile", "development" }
       assert.equal(1, result.code)
       local summary = cjson.decode(result.out)
       assert.equal("failed", summary.outcome)

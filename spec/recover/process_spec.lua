@@ -117,15 +117,36 @@ describe("a worker that is killed in the middle", function()
          "select count(*) from file f where not exists (select 1 from task t where t.task = f.task)"))
    end)
 
-   it("fails the job when it dies at the same record again", function()
+   -- A job that ends at the record "b", each time.
+   local function poisoned(more)
       local dir = h.tmpdir()
-      local result = h.run({ "run", h.write(dir, "job.lua", job_of("if line == 'b' then os.exit(7) end")),
-         h.write(dir, "in.txt", "a\nb\nc\n"), "-o", dir .. "/out", "--set", "retry.base_delay_seconds=0.05" })
+      local args = { "run", h.write(dir, "job.lua", job_of("if line == 'b' then os.exit(7) end")),
+         h.write(dir, "in.txt", "a\nb\nc\n"), "-o", dir .. "/out", "--set", "retry.base_delay_seconds=0.05" }
+      table.move(more or {}, 1, #(more or {}), #args + 1, args)
+      return h.run(args), dir .. "/out"
+   end
+
+   it("has its record put aside when it dies there again", function()
+      local result, out = poisoned()
+      assert.equal(3, result.code, result.err)
+      local death = "failed (task_crash: the worker ended with exit status 7 in the middle of its work (it was in " ..
+         "map; does the job call os.exit?) at "
+      assert.matches("map_0.0 " .. death, result.err, 1, true)
+      assert.matches("map_0.1 " .. death, result.err, 1, true)
+      assert.is_nil(result.err:find("map_0.2 failed", 1, true))
+      assert.matches("in%.txt, byte 2, record 1%); this record is put aside, and the task tried again", result.err)
+      assert.equal("a\t1\nc\t1\n", h.read(out .. "/part-00000"))
+      -- What lmr resume --quarantined needs is kept.
+      assert.same({ ".lmr-misbehaving-1", "_MANIFEST.json", "_SUCCESS", "part-00000" }, h.ls(out))
+   end)
+
+   it("fails the job when it dies there again and nothing may be put aside", function()
+      local result, out = poisoned { "--set", "limits.max_quarantined=0" }
       assert.equal(1, result.code)
       assert.matches("map_0 failed again (task_crash): the worker ended with exit status 7 in the middle of its " ..
          "work (it was in map; does the job call os.exit?)", result.err, 1, true)
       assert.matches("in%.txt, byte 2, record 1", result.err)
-      assert.is_false(h.exists(dir .. "/out"))
+      assert.is_false(h.exists(out))
    end)
 end)
 
@@ -191,19 +212,36 @@ describe("an attempt that does not win", function()
 end)
 
 describe("a worker that hangs", function()
-   local function hang(map)
+   -- A retry has double the time: 1 s, then 2 s.
+   local function run_hanging(map, most, code)
       local dir = h.tmpdir()
       local result = h.run({ "run", h.write(dir, "job.lua", job_of(map)), h.write(dir, "in.txt", "a\nb\nc\n"), "-o",
-         dir .. "/out", "--set", "limits.progress_timeout_seconds=1", "--set", "retry.base_delay_seconds=0.05" })
-      assert.equal(1, result.code)
+         dir .. "/out", "--set", "limits.progress_timeout_seconds=1", "--set", "retry.base_delay_seconds=0.05",
+         "--set", "limits.max_quarantined=" .. most })
+      assert.equal(code, result.code, result.err)
       assert.matches("map_0.0 failed (timeout: no progress for 1", result.err, 1, true)
-      assert.matches("map_0 failed again (timeout): no progress for 1", result.err, 1, true)
       assert.matches("(limits.progress_timeout_seconds)", result.err, 1, true)
-      assert.matches("at %S*in%.txt, byte 2, record 1", result.err)
-      assert.is_false(h.exists(dir .. "/out"))
+      assert.is_nil(result.err:find("map_0.2 failed", 1, true))
       assert.is_true(result.seconds < (h.sanitized and 40 or 15), "took " .. result.seconds .. " s")
+      return result, dir .. "/out"
+   end
+
+   local function hang(map)
+      local result, out = run_hanging(map, 0, 1)
+      assert.matches("map_0 failed again (timeout): no progress for 2", result.err, 1, true)
+      assert.matches("at %S*in%.txt, byte 2, record 1", result.err)
+      assert.is_false(h.exists(out))
       return result
    end
+
+   local PATTERN = "if line == 'b' then string.find(('a'):rep(3000), ('.-'):rep(30) .. 'b') end"
+
+   it("again at the same record has it put aside", function()
+      local result, out = run_hanging(PATTERN, 1, 3)
+      assert.matches("map_0%.1 failed %(timeout: no progress for 2[^\n]* at %S*in%.txt, byte 2, record 1%); " ..
+         "this record is put aside", result.err)
+      assert.equal("a\t1\nc\t1\n", h.read(out .. "/part-00000"))
+   end)
 
    it("in a loop of Lua is interrupted, and the line is named", function()
       local result = hang("if line == 'b' then while true do end end")
@@ -215,7 +253,7 @@ describe("a worker that hangs", function()
    end)
 
    it("in a pattern is killed", function()
-      hang("if line == 'b' then string.find(('a'):rep(3000), ('.-'):rep(30) .. 'b') end")
+      hang(PATTERN)
    end)
 
    it("is not one that reports progress", function()
@@ -232,9 +270,10 @@ describe("a worker that hangs", function()
       local result = h.run({ "run", h.write(dir, "job.lua",
          job_of("if line == 'b' then while true do mr.progress() end end")),
          h.write(dir, "in.txt", "a\nb\nc\n"), "--set", "limits.task_timeout_seconds=1",
-         "--set", "retry.base_delay_seconds=0.05" })
+         "--set", "retry.base_delay_seconds=0.05", "--set", "limits.max_quarantined=0" })
       assert.equal(1, result.code)
-      assert.matches("map_0 failed again (timeout): not done after 1", result.err, 1, true)
+      assert.matches("map_0.0 failed (timeout: not done after 1", result.err, 1, true)
+      assert.matches("map_0 failed again (timeout): not done after 2", result.err, 1, true)
       assert.matches("(limits.task_timeout_seconds)", result.err, 1, true)
    end)
 

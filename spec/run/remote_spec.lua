@@ -354,6 +354,15 @@ describe("a server that fails at first", function()
       recovers("first=1/stall", 1, "--set=limits.progress_timeout_seconds=2")
    end)
 
+   it("is not asked again before the time that it says", function()
+      local requests = recovers("first=1/status=503/retry=1", 1)
+      assert.are.equal(503, requests[2].status)
+      assert.is_true(requests[3].time - requests[2].time >= 1, requests[3].time - requests[2].time)
+      local at = os.time() + 4
+      recovers("first=1/status=503/retry=" .. os.date("!%a,_%d_%b_%Y_%H:%M:%S_GMT", at), 1)
+      assert.is_true(os.time() >= at)
+   end)
+
    it("is asked for the rest alone when only our own slowness was to blame", function()
       h.write(dir, "slow.lua", ([[
 local mr = require "mr"

@@ -90,7 +90,7 @@ describe("a job", function()
    it("keeps its journal, and nothing else", function()
       local dir, job, input = set_up()
       local id = run(job, input, "-o", dir .. "/out", "--split-size", "32K").err:match("word_count%-%d+")
-      assert.same({ "journal.db" }, h.ls(state_dir() .. "/" .. id))
+      assert.same({ "journal.db", "lock" }, h.ls(state_dir() .. "/" .. id))
       local rows = h.sh(("sqlite3 -readonly %s %s"):format(h.quote(state_dir() .. "/" .. id .. "/journal.db"), h.quote(
          "select value from job where key = 'state'; select count(*) from split;" ..
          "select task, attempt from task order by task;" ..

@@ -211,6 +211,32 @@ describe("a record put aside", function()
       assert.same({ "script_error", 1 }, { r.error.type, r.error.record })
    end)
 
+   it("is the fault of a value that the combiner refuses, from the second attempt on", function()
+      local sum = probe.job("emit('k', tonumber(value) or value)", "combine = mr.sum, reduce = mr.sum,")
+      local first = map(sum, "1\nx\n2\ny\n", { partitions = 1, run = "run" }).error
+      assert.same({ "script_error", 1, 2 }, { first.type, first.record, first.offset })
+      local second = map(sum, "1\nx\n2\ny\n", { partitions = 1, run = "run", attempt = 1,
+         skip = { { record = 1, error = { type = first.type, message = first.message } } } })
+      assert.same({ 4, 2 }, { second.records_in, second.quarantine.records })
+      local top = "mr.top(2, { by = 'n' })"
+      local cases = {
+         { "mr.sum", "1.5", "'x'", "job.lua:3: emit: sum needs a number, got a string" }, { "mr.sum", "1", "{}" },
+         { "mr.mean", "1", "true" }, { "mr.max", "'x'", "{ a = 1 }" }, { "mr.distinct", "{ 1 }", "{ a = 1 }" },
+         { "mr.all { n = mr.count, s = mr.sum }", "{ s = 1 }", "7" }, { top, "{ n = 1 }", "{ n = { a = 1 } }" },
+         { "mr.quantiles { 0.5 }", "2", "'x'" },
+      }
+      for _, case in ipairs(cases) do
+         local declared, good, bad, message = table.unpack(case)
+         local r = map(probe.job(("emit('k', %s) if tonumber(value) %% 4 == 0 then emit('k', %s) end emit('j', %s)")
+            :format(good, bad, good), ("combine = %s, reduce = %s,"):format(declared, declared)), numbers(100),
+            { partitions = 1, run = "run", attempt = 1 })
+         assert.is_nil(r.error and r.error.message, declared)
+         assert.same({ 100, 25, 150, 25 }, { r.records_in, r.quarantine.records, r.pairs_out, #r.aside })
+         if message then assert.equal(message, r.aside[1].message) end
+         assert.same({ 3, "4" }, { r.aside[1].record, r.aside[1].bytes })
+      end
+   end)
+
    it("writes the same bytes in every attempt, but for its number", function()
       local job = probe.job("if tonumber(value) % 3 == 0 then error('no') end emit(value, math.random(100))")
       local first, second = map(job, numbers(50)), map(job, numbers(50), { attempt = 1 })

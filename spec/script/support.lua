@@ -10,14 +10,16 @@ function support.job(body, before, dir)
    return h.write(dir, "job.lua", text), dir
 end
 
---- Runs a job over an input text.
+--- Runs a job over an input text. A record that fails is not put aside (unless `args` say otherwise): it fails the job
+-- at once, with a message of its own.
 -- options: before, args (list), input (text; else "1\n" … "20\n"), files = { name = text }
 function support.run(body, options)
    options = options or {}
    local path, dir = support.job(body, options.before)
    for name, text in pairs(options.files or {}) do h.write(dir, name, text) end
    local input = h.write(dir, "input.txt", options.input or support.numbers(20))
-   local args = { "run", "--quiet", path, input, "--set", "retry.base_delay_seconds=0.05" }
+   local args = { "run", "--quiet", path, input, "--set", "retry.base_delay_seconds=0.05",
+      "--set", "limits.max_quarantined=0" }
    for _, word in ipairs(options.args or {}) do args[#args + 1] = word end
    local result = h.run(args, { dir = dir })
    result.dir = dir

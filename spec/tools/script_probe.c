@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void fail(const char *what, const struct err *e)
+static _Noreturn void fail(const char *what, const struct err *e)
 {
     (void)fprintf(stderr, "script_probe: %s: %s\n", what, e ? e->message : "");
     exit(2);
@@ -87,7 +87,7 @@ static void put_error(const struct err *e, const struct asked *a, struct buf *ou
 static void add_fields(struct val_map *m, struct slice map)
 {
     struct val_cursor c;
-    struct slice key, value, name = { NULL, 0 };
+    struct slice key, value, name;
     uint64_t n = val_map_open(map, &c);
     for (uint64_t i = 0; i < n; i++) {
         char text[64] = "";

@@ -22,7 +22,7 @@
 
 enum { SPARE_FD = 10, SILENCE_MS = 60000 };
 
-static void fail(const char *what, const struct err *e)
+static _Noreturn void fail(const char *what, const struct err *e)
 {
     (void)fprintf(stderr, "worker_probe: %s: %s\n", what, e ? e->message : "");
     exit(2);

@@ -1,0 +1,485 @@
+#include "schedule/restore.h"
+
+#include "base/sys.h"
+#include "schedule/options.h"
+#include "schedule/restore_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- opening --- */
+
+static enum status copy_text(const char *text, struct arena *arena, const char **out, struct err *e)
+{
+    *out = text ? arena_strdup(arena, text) : NULL;
+    return text && !*out ? err_memory(e, "the job's options", strlen(text)) : ST_OK;
+}
+
+enum status job_options(const char *job_dir, struct arena *arena, struct run_options *out,
+                        const char **directory, struct err *e)
+{
+    struct past past = { .arena = ARENA_EMPTY };
+    struct buf path = BUF_EMPTY;
+    enum status st = buf_printf(&path, "%s/journal.db", job_dir);
+    if (st == ST_OK)
+        st = buf_terminate(&path);
+    st = st == ST_OK ? past_read_job((const char *)path.p, &past, e)
+                     : err_memory(e, "a path", strlen(job_dir));
+    if (st == ST_OK)
+        st = options_get(past_blob(&past, "options"), arena, out, e);
+    if (st == ST_OK)
+        st = copy_text(past_text(&past, "directory"), arena, directory, e);
+    const char *profile = past_text(&past, "profile_name");
+    const char *given = st == ST_OK && out->profile ? out->profile : "production";
+    if (st == ST_OK && profile && strcmp(profile, given) != 0) /* by `lmr profile use` */
+        st = copy_text(profile, arena, &out->profile, e);
+    past_free(&past);
+    buf_free(&path);
+    return st;
+}
+
+static const char *job_id_of(const char *job_dir)
+{
+    const char *slash = strrchr(job_dir, '/');
+    return slash ? slash + 1 : job_dir;
+}
+
+static enum status refuse_taken(struct restore *r, const char *job_dir, struct err *e)
+{
+    const char *host = past_text(&r->past, "host");
+    return err_set(e, ST_USAGE,
+                   "%s is at work already: process %" PRId64 " on %s goes on with it; wait for its end, or "
+                   "stop it, then resume",
+                   job_id_of(job_dir), past_number(&r->past, "pid", 0), host ? host : "another host");
+}
+
+/* What a job that is over says, and how it ended. */
+static enum status over(struct driver *d, const char *state, int *code)
+{
+    struct restore *r = d->restore;
+    const char *dir = past_text(&r->past, "output_dir");
+    int64_t aside = past_number(&r->past, "quarantined", 0);
+    *code = strcmp(state, "partial") == 0 ? EXIT_PARTIAL
+            : aside > 0                   ? EXIT_QUARANTINED
+                                          : EXIT_COMPLETE;
+    report_note(d, "%s is %s already%s%s; there is nothing left to do",
+                job_id_of(d->options->resume), state, dir ? ": its result is in " : "",
+                dir ? dir : "");
+    return ST_END;
+}
+
+static enum status check_state(struct driver *d, int *code, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *state = past_text(&r->past, "state");
+    if (!state)
+        return err_set(e, ST_CORRUPT, "the journal of %s does not say how the job stands",
+                       job_id_of(d->options->resume));
+    enum status st = mend_open(d, state, e);
+    if (st != ST_OK)
+        return st;
+    if (!r->mend && (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0))
+        return over(d, state, code);
+    r->publishing = strcmp(state, "publishing") == 0;
+    if (!past_text(&r->past, "stage_dir") || !past_text(&r->past, "work_dir"))
+        return err_set(e, ST_CORRUPT, "the journal of %s does not say where the job keeps its work",
+                       job_id_of(d->options->resume));
+    return ST_OK;
+}
+
+/* The lock comes first, so that what is read then stays so. */
+enum status restore_open(struct driver *d, int *code, struct err *e)
+{
+    struct restore *r = sys_calloc(1, sizeof *r);
+    const char *dir = d->options->resume;
+    if (!r)
+        return err_memory(e, "the job's past", sizeof *r);
+    d->restore = r;
+    enum status locked = place_lock(&d->place, dir, e);
+    const char *path = place_join(&d->place, dir, "journal.db");
+    if (locked != ST_OK && locked != ST_END)
+        return locked;
+    enum status st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
+    if (st != ST_OK)
+        return st;
+    return locked == ST_END ? refuse_taken(r, dir, e) : check_state(d, code, e);
+}
+
+void restore_free(struct driver *d)
+{
+    struct restore *r = d->restore;
+    if (!r)
+        return;
+    mend_free(r->mend);
+    past_free(&r->past);
+    sys_free(r->held);
+    sys_free(r);
+    d->restore = NULL;
+}
+
+bool restore_was_publishing(const struct driver *d)
+{
+    return d->restore && d->restore->publishing;
+}
+
+uint64_t restore_version(const struct driver *d)
+{
+    return d->restore && d->restore->mend ? d->restore->mend->version : 1;
+}
+
+struct slice restore_previous(const struct driver *d)
+{
+    return d->restore && d->restore->mend ? buf_slice(&d->restore->mend->previous)
+                                          : slice_of(NULL, 0);
+}
+
+bool restore_is_here(const struct driver *d)
+{
+    const struct restore *r = d->restore;
+    return r && r->here && r->here->step == d->step + 1 && r->here->round == d->round;
+}
+
+bool restore_is_whole(const struct driver *d)
+{
+    return restore_is_here(d) && d->restore->done == d->restore->held_count;
+}
+
+/* --- folders and standard input --- */
+
+/* While its result is moved into place the output directory holds files of it. */
+enum status restore_place(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    struct place *p = &d->place;
+    enum status st = place_restore(p, d->options->resume, past_text(&r->past, "output_dir"),
+                                   past_text(&r->past, "stage_dir"),
+                                   past_text(&r->past, "work_dir"), e);
+    if (st != ST_OK || !p->output_dir)
+        return st;
+    if (r->mend)
+        return mend_place(d, e);
+    if (!r->publishing)
+        return publish_check(p->output_dir, d->options->overwrite, &p->replaces, e);
+    p->replaces = d->options->overwrite;
+    return ST_OK;
+}
+
+enum status restore_stdin(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *path = place_join(&d->place, d->place.work_dir, "stdin");
+    int64_t bytes = past_number(&r->past, "stdin_bytes", -1);
+    struct stat info;
+    if (!path)
+        return err_memory(e, "a path", sizeof "stdin");
+    if (bytes < 0)
+        return err_set(e, ST_USAGE,
+                       "%s read standard input and ended before it had all of it, so it cannot be "
+                       "resumed; run the job again",
+                       d->place.job_id);
+    if (stat(path, &info) != 0 || info.st_size != bytes)
+        return err_set(e, ST_USAGE,
+                       "%s, where %s kept the %" PRId64
+                       " bytes of its standard input, is gone or changed; run the job again",
+                       path, d->place.job_id, bytes);
+    for (size_t i = 0; i < d->name_count; i++)
+        if (strcmp(d->names[i].path, "-") == 0)
+            d->names[i].path = path;
+    return inputs_expand(d->names, d->name_count, &d->arena, &d->files, e);
+}
+
+/* --- earlier steps and rounds --- */
+
+const struct past_task *restore_past(const struct driver *d, enum work_kind kind, uint32_t index)
+{
+    const struct work w = { .kind = kind, .index = index };
+    char name[TASK_NAME_MAX];
+    return past_task(&d->restore->past, task_name(d, &w, name));
+}
+
+static const struct past_task *past_of(const struct driver *d, const struct work *w)
+{
+    char name[TASK_NAME_MAX];
+    return past_task(&d->restore->past, task_name(d, w, name));
+}
+
+bool restore_remote(struct driver *d)
+{
+    uint32_t n = remote_tasks(d);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct past_task *t = d->restore ? restore_past(d, WORK_REMOTE, i) : NULL;
+        if (!t || !t->committed || remote_take(d, i, t->result, NULL) != ST_OK)
+            return false;
+    }
+    return true;
+}
+
+/* Counts what the task brought, as its commit did; in the statistics it is already, and reduces are judged
+ * when their stage comes. */
+static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)
+{
+    w->winner = (struct attempt_id){ t->winner, t->speculative };
+    w->result.n = 0;
+    if (buf_append_slice(&w->result, t->result) != ST_OK)
+        return ST_MEMORY;
+    result_count(d, w);
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
+    if (w->kind == WORK_REDUCE)
+        aside_count_round(d, w, -1);
+    d->totals.committed += work_is_counted(w);
+    return ST_OK;
+}
+
+static enum status take_task(struct driver *d, struct work *w, struct err *e)
+{
+    char name[TASK_NAME_MAX];
+    const struct past_task *t = past_of(d, w);
+    if (t && t->dropped) {
+        w->dropped = true;
+        d->dropped++;
+        return ST_OK;
+    }
+    if (!t || !t->committed)
+        return err_set(e, ST_CORRUPT,
+                       "the journal of %s lacks the result of %s, which was done; run the job again",
+                       d->place.job_id, task_name(d, w, name));
+    return take_result(d, w, t) == ST_OK ? ST_OK : err_memory(e, "a result", t->result.n);
+}
+
+/* Moves to a step or round, as the job did when the one before was over. */
+static void go_to(struct driver *d, const struct past_step *s)
+{
+    if (s->step != d->step + 1) {
+        kept_free(&d->step_input);
+        d->step_input = d->pairs;
+        d->pairs = (struct kept_files){ NULL, 0, 0 };
+        d->previous.n = 0;
+    }
+    d->step = s->step - 1;
+    d->round = s->round;
+}
+
+static enum status take_round(struct driver *d, const struct past_step *s, struct err *e)
+{
+    const struct work_group groups[] = { { WORK_MAP, s->maps }, { WORK_REDUCE, s->reduces } };
+    go_to(d, s);
+    plan_round_free(&d->plan);
+    d->plan.partitions = s->reduces;
+    d->maps = s->maps;
+    d->totals.map_tasks += s->maps;
+    d->totals.reduce_tasks += s->reduces;
+    d->totals.tasks += s->maps + s->reduces;
+    enum status st = driver_make_work(d, groups, 2, e);
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
+        st = take_task(d, &d->work[i], e);
+    return st == ST_OK ? result_round(d, e) : st;
+}
+
+/* --- where it stood --- */
+
+static enum status plan_here(struct driver *d, struct err *e)
+{
+    const struct restore *r = d->restore;
+    go_to(d, r->here);
+    enum status st = plan_round(d, e);
+    if (st == ST_OK)
+        st = restore_same_splits(d, e);
+    if (st == ST_OK)
+        st = restore_same_reduces(d, e);
+    if (st != ST_OK)
+        return st;
+    d->plan.partitions = r->here->reduces;
+    if (buf_append_slice(&d->plan.boundaries, r->here->boundaries) != ST_OK)
+        return err_memory(e, "the boundaries", r->here->boundaries.n);
+    d->plan_hash = (uint64_t)past_number(&r->past, "plan_hash", 0);
+    if (r->mend)
+        st = mend_begin(d, e);
+    if (st != ST_OK)
+        return st;
+    st = restore_judge_round(d, e);
+    return st == ST_OK ? restore_check_pairs(d, e) : st;
+}
+
+static enum status go_where_it_stood(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    enum status st = ST_OK;
+    if (r->past.step_count == 0)
+        return ST_OK;
+    d->at = AT_RUN;
+    for (size_t i = 0; i + 1 < r->past.step_count && st == ST_OK; i++)
+        st = take_round(d, &r->past.steps[i], e);
+    r->here = &r->past.steps[r->past.step_count - 1];
+    d->round_units = d->round_quarantined = 0; /* those rounds were judged */
+    if (st == ST_OK)
+        st = plan_here(d, e);
+    d->at = AT_DESCRIBE;
+    return st;
+}
+
+/* The row is as old as the last failure: what the table of attempts tells is newer. */
+static enum status take_statistics(struct driver *d, struct err *e)
+{
+    const struct past *p = &d->restore->past;
+    struct slice row = past_blob(p, "statistics");
+    enum status st = ST_OK;
+    d->statistics = (struct statistics){ .attempts = 0 };
+    if (row.n > 0)
+        st = statistics_get(row, &d->statistics, e);
+    d->statistics.attempts = d->totals.attempts = p->attempts;
+    d->statistics.committed = p->committed;
+    d->statistics.cpu_seconds = p->cpu_seconds;
+    d->totals.failures = statistics_failures(&d->statistics);
+    d->totals.retries = statistics_retries(&d->statistics);
+    return st;
+}
+
+static enum status open_journal(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *path = place_join(&d->place, d->place.job_dir, "journal.db");
+    enum status st = place_remake(&d->place, e);
+    if (st == ST_OK)
+        st = path ? journal_open(path, d->job.durable, &d->journal, e)
+                  : err_memory(e, "a path", sizeof "journal.db");
+    if (st != ST_OK)
+        return st;
+    st = take_statistics(d, e);
+    return st == ST_OK && r->mend ? mend_journal(d, e) : st;
+}
+
+static void tell(struct driver *d)
+{
+    const struct restore *r = d->restore;
+    char text[160];
+    (void)snprintf(text, sizeof text, "%u of %u tasks of step %u are done", r->done, r->held_count,
+                   d->step + 1);
+    journal_event(d->journal, r->mend ? "resume --quarantined" : "resume", text);
+    report_note(d, "going on with %s: %s", d->place.job_id, text);
+}
+
+enum status restore_begin(struct driver *d, struct err *e)
+{
+    enum status st = restore_same_settings(d, e);
+    if (st == ST_OK)
+        st = go_where_it_stood(d, e);
+    if (st == ST_OK)
+        st = open_journal(d, e);
+    if (st == ST_OK)
+        tell(d);
+    return st;
+}
+
+/* --- tasks --- */
+
+static bool is_done(struct driver *d, uint32_t task)
+{
+    const struct restore *r = d->restore;
+    const struct work *w = &d->work[task];
+    if (!restore_is_here(d))
+        return false;
+    if (d->at == AT_RUN)
+        return r->held[task];
+    if (d->at == AT_FORMAT)
+        return restore_is_held(d, WORK_FORMAT, w->index, true);
+    return d->at == AT_STOP_TEST;
+}
+
+struct skipping {
+    struct work *work;
+    struct err *e;
+};
+
+static enum status skip(void *context, const struct err *failure)
+{
+    struct skipping *s = context;
+    s->work->failure->err = *failure;
+    return failure->record >= 0 ? aside_skip(s->work, s->e) : ST_OK;
+}
+
+/* Records that killed attempts are passed over by later ones too. */
+static enum status take_skips(struct driver *d, struct work *w, struct err *e)
+{
+    char name[TASK_NAME_MAX];
+    struct skipping skipping = { w, e };
+    w->failure = sys_calloc(1, sizeof *w->failure);
+    if (!w->failure)
+        return err_memory(e, "a failure", sizeof *w->failure);
+    enum status st = past_skips(&d->restore->past, task_name(d, w, name),
+                                mend_first_attempt(d, past_of(d, w)), skip, &skipping);
+    sys_free(w->failure);
+    w->failure = NULL;
+    return st;
+}
+
+static void forget(struct driver *d, const struct work *w, const struct past_task *t)
+{
+    char name[TASK_NAME_MAX];
+    const struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
+    journal_redo(d->journal, &place);
+    statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
+    d->statistics_changed = true;
+    if (work_is_counted(w) && !d->restore->mend)
+        report_note(d, "files that %s wrote are gone; it runs again", name);
+}
+
+/* The result that the map had in the load before. */
+static void take_mended(struct driver *d, uint32_t task)
+{
+    struct mended_map *m = &d->restore->mend->maps[task];
+    struct work *w = &d->work[task];
+    w->winner = m->winner;
+    w->result = m->result;
+    m->result = BUF_EMPTY;
+    result_count(d, w);
+    statistics_quarantined(&d->statistics, false, -aside_of(buf_slice(&w->result)));
+    d->totals.committed++;
+    core_restore(&d->core, task, TASK_COMMITTED, m->attempts, m->backups);
+}
+
+static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
+{
+    struct work *w = &d->work[task];
+    const struct past_task *t = past_of(d, w);
+    const struct mend *mend = d->restore->mend;
+    enum core_state state = TASK_BLOCKED;
+    enum status st = ST_OK;
+    if (mend && mend->judged && w->kind == WORK_MAP) {
+        take_mended(d, task);
+        return ST_OK;
+    }
+    if (!t)
+        return ST_OK;
+    if (t->dropped) {
+        state = TASK_DROPPED;
+        w->dropped = true;
+        d->dropped++;
+    } else if (t->committed && is_done(d, task)) {
+        state = TASK_COMMITTED;
+        if (take_result(d, w, t) != ST_OK)
+            st = err_memory(e, "a result", t->result.n);
+    } else {
+        if (t->committed)
+            forget(d, w, t);
+        if (work_is_counted(w))
+            st = take_skips(d, w, e);
+    }
+    core_restore(&d->core, task, state, t->attempts, t->backups);
+    return st;
+}
+
+void restore_tasks(struct driver *d)
+{
+    struct err e;
+    enum status st = ST_OK;
+    if (!d->journal || !d->restore)
+        return;
+    for (uint32_t i = 0; i < d->work_count && st == ST_OK; i++)
+        st = restore_task(d, i, &e);
+    if (st != ST_OK)
+        driver_fail(d, &e, 1);
+    else if (d->quarantined > 0)
+        aside_judge(d);
+}
