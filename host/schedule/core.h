@@ -27,10 +27,11 @@
  * The first attempt to succeed wins. While the other one still runs, a failure is nobody's retry.
  *
  * Rest. A worker that ends by itself (while it starts, idles, or works and no record is known to
- * blame) is a death of its slot. More than limits.restarts of them within limits.restart_window, and
- * the slot rests for that window; twice as long each time, at most an hour. An attempt that succeeds
- * there makes it forget both deaths and rests: what counts is a slot that dies again and again, not
- * the share of the tasks that crash. When every slot is empty and rests, the job is broken. */
+ * blame) is a death of its slot. More than limits.restarts of them within limits.restart_window,
+ * and the slot rests for that window; twice as long each time, at most an hour. An attempt that
+ * succeeds there makes it forget both deaths and rests: what counts is a slot that dies again and
+ * again, not the share of the tasks that crash. When every slot is empty and rests, the job is
+ * broken. */
 #ifndef LMR_SCHEDULE_CORE_H
 #define LMR_SCHEDULE_CORE_H
 
@@ -161,8 +162,8 @@ struct core_action {
     bool speculative;       /* "map_0.1s" */
     uint32_t retry;         /* the one that would come, from 1 */
     uint32_t failures;      /* earlier ones of the task */
-    uint32_t same_failures; /* with this fingerprint, this one and those of backups included, whatever
-                               else failed in between (core_same_failures) */
+    uint32_t same_failures; /* with this fingerprint, this one and those of backups included,
+                               whatever else failed in between (core_same_failures) */
     uint64_t fingerprint;
     uint64_t serial; /* of this attempt among all there are */
     enum core_reason reason;

@@ -9,7 +9,8 @@ static double seconds_of(int64_t nanoseconds)
 }
 
 struct verdict_context judge_context(const struct core_action *a, const struct err *err,
-                                     const struct judge_task *task, const struct judge_facts *facts)
+                                     const struct judge_task *task,
+                                     const struct judge_facts *facts)
 {
     const struct core_limits *limits = facts->limits;
     return (struct verdict_context){

@@ -30,13 +30,14 @@ struct judge_facts {
     bool is_run;         /* err.file is a run of this job */
 };
 
-/* The failure that `a`, an ACT_ASK_POLICY, tells of. When a backup failed last, its number says nothing
- * of how many attempts there were: the newest normal one's counts. */
+/* The failure that `a`, an ACT_ASK_POLICY, tells of. When a backup failed last, its number says
+ * nothing of how many attempts there were: the newest normal one's counts. */
 struct verdict_context judge_context(const struct core_action *a, const struct err *err,
-                                     const struct judge_task *task, const struct judge_facts *facts);
+                                     const struct judge_task *task,
+                                     const struct judge_facts *facts);
 /* The verdict on an err of status `failed` takes effect: on what further attempts of the task are
- * given, on the retry budget, and as the event that is to be delivered to the core. `producer`: of a
- * run that is to be recomputed; CORE_NONE: it runs again already, so the task is just tried again.
+ * given, on the retry budget, and as the event that is to be delivered to the core. `producer`: of
+ * a run that is to be recomputed; CORE_NONE: it runs again already, so the task is just tried again.
  * STOP and ABORT end the job at once, which is the caller's business; for the core they are FAIL. */
 struct core_event judge_verdict(uint32_t task, enum status failed, const struct verdict *v,
                                 uint32_t producer, struct judge_task *t,

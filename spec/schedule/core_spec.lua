@@ -167,8 +167,10 @@ describe("a schedule", function()
       local script = { "open slots=1", "load 1", "begin", "> spawn 0", "up 0", "> assign 0 task 0.0 serial 1" }
       local attempt = 0
       local function fail(fingerprint, same)
-         table.move({ "err 0 " .. fingerprint, ("> ask task 0.%d retry %d same %d"):format(attempt, attempt + 1, same),
-            "retry 0 0", ("> assign 0 task 0.%d serial %d"):format(attempt + 1, attempt + 2) }, 1, 4, #script + 1, script)
+         script[#script + 1] = ("err 0 %d"):format(fingerprint)
+         script[#script + 1] = ("> ask task 0.%d retry %d same %d"):format(attempt, attempt + 1, same)
+         script[#script + 1] = "retry 0 0"
+         script[#script + 1] = ("> assign 0 task 0.%d serial %d"):format(attempt + 1, attempt + 2)
          attempt = attempt + 1
       end
       for _, fingerprint in ipairs { 7, 1, 2, 3 } do fail(fingerprint, 1) end

@@ -49,7 +49,8 @@ struct model_task {
     uint32_t stage;
     uint32_t running, attempts, backups, failures, same_failures;
     uint64_t fingerprint;
-    uint32_t all_failures, same[FINGERPRINTS], last[FINGERPRINTS]; /* by fingerprint: how many, the newest */
+    uint32_t all_failures;
+    uint32_t same[FINGERPRINTS], last[FINGERPRINTS]; /* by fingerprint: how many, the newest one */
     uint32_t backups_of_attempt;
     uint32_t held_for; /* or CORE_NONE */
     uint64_t failed_order, commit_order;

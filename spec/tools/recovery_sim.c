@@ -1,5 +1,5 @@
-/* recovery_sim: what recovery makes of jobs that fail, under a virtual clock. The scheduler's core, the
- * rules of a real profile with its functions, the verdicts, delays and the retry budget are the
+/* recovery_sim: what recovery makes of jobs that fail, under a virtual clock. The scheduler's core,
+ * the rules of a real profile with its functions, the verdicts, delays and the retry budget are the
  * host's own; the workers are made up (recovery_world.h).
  *
  *   recovery_sim SEED RUNS [NAME=WORD]…      RUNS jobs, from SEED on
@@ -46,8 +46,8 @@ struct sim_slot {
     int64_t at; /* when `event` comes; INT64_MAX: nothing does */
     enum core_event_kind event;
     struct fortune fortune;
-    int64_t began, stamp; /* stamp: any change of it is progress */
-    struct err err;       /* of the attempt that ended here last */
+    int64_t began;  /* its attempt */
+    struct err err; /* of the attempt that ended here last */
 };
 
 struct sim_task {
@@ -452,9 +452,10 @@ static void print_run(const struct sim *s)
                  statistics_failures(n), statistics_retries(n), n->recovered, n->seconds_waited);
     (void)printf(" budget_least=%.6g budget_left=%.6g most_attempts=%" PRIu32 " rests=%" PRIu64,
                  s->budget_least, s->budget.left, s->most_attempts, s->rests);
-    (void)printf(" quarantined=%" PRIu64 " asked=%" PRIu64 " backups=%" PRIu64 " backups_won=%" PRIu64,
-                 s->quarantined, s->asked, n->speculative.started, n->speculative.won);
-    (void)printf(" seconds=%.3f log=%016" PRIx64 "%s%s%s%s\n", (double)s->now / 1e9, s->log_hash,
+    (void)printf(" quarantined=%" PRIu64 " asked=%" PRIu64 " backups=%" PRIu64, s->quarantined,
+                 s->asked, n->speculative.started);
+    (void)printf(" backups_won=%" PRIu64 " seconds=%.3f log=%016" PRIx64 "%s%s%s%s\n",
+                 n->speculative.won, (double)s->now / 1e9, s->log_hash,
                  s->fatal.rule[0] ? " why=" : "", s->fatal.rule, s->fatal.rule[0] ? ": " : "",
                  s->fatal.reason);
 }
@@ -518,22 +519,6 @@ static void load_profile(const struct options *o, struct policy_script **script,
 }
 
 /* --- options --- */
-
-static bool has_word(const char *list, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = strstr(list, word); p; p = strstr(p + 1, word))
-        if ((p == list || p[-1] == ',') && (p[n] == ',' || p[n] == '\0'))
-            return true;
-    return false;
-}
-
-static void choose_kinds(struct world *w, const char *list)
-{
-#define X(name) w->of[FATE_##name] = has_word(list, #name);
-    FATES(X)
-#undef X
-}
 
 static bool take_number(struct options *o, const char *name, const char *word)
 {

@@ -1,5 +1,5 @@
-/* recovery_world.h: the world of recovery_sim: how long each attempt of a job takes, and how it ends.
- * All is drawn from (seed, task, attempt), so it does not depend on what the host does. */
+/* recovery_world.h: the world of recovery_sim: how long each attempt takes, and how it ends. All is
+ * drawn from (seed, task, attempt), so it does not depend on what the host does. */
 #ifndef LMR_SPEC_RECOVERY_WORLD_H
 #define LMR_SPEC_RECOVERY_WORLD_H
 
@@ -49,6 +49,23 @@ struct fortune {
     int64_t record;  /* −1: none is known */
     double retry_after;
 };
+
+static inline bool has_word(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = strstr(list, word); p; p = strstr(p + 1, word))
+        if ((p == list || p[-1] == ',') && (p[n] == ',' || p[n] == '\0'))
+            return true;
+    return false;
+}
+
+/* From a list of names with commas between. */
+static inline void choose_kinds(struct world *w, const char *list)
+{
+#define X(name) w->of[FATE_##name] = has_word(list, #name);
+    FATES(X)
+#undef X
+}
 
 struct attempt_name {
     uint32_t task, attempt;
