@@ -6,9 +6,11 @@
 -- command:  { argument… }, with @ for the group's input file and OUT for a fresh output directory. A command
 --           without OUT gives its result on standard output.
 -- check:    "lines"  the same lines in any order;  "bytes"  the same bytes;  a number: so many lines
+-- codes:    exit codes of commands that are not to end with 0
 -- make:     a shell command that prints the input, when corpus.sh does not make it
 -- row:      target, aim: greatest ratio of ours to theirs
 --           extra_seconds: how much longer ours may take than theirs
+--           by: "cpu": the ratio is of CPU seconds
 --           limit_mib: greatest resident size of any process of ours
 local BENCH = "spec/bench/"
 local DATA = "build/bench/"
@@ -103,6 +105,31 @@ return {
       },
       rows = {
          { work = "peak memory, 690 MB, 30 M distinct keys", ours = "lmr", limit_mib = SORT_BUFFER_MIB + ROOM_MIB },
+      },
+   },
+   {
+      name = "recovery", input = DATA .. "numbered.txt", check = "none", runs_factor = 2,
+      make = ("lua5.4 %snumbered.lua 1000000"):format(BENCH),
+      codes = { reject = "3", error = "3", crash = "3", hang = "3", many = "3" },
+      commands = {
+         good = lmr(JOBS .. "recovery.lua", "--workers 2", { "--case", "good" }),
+         off = lmr(JOBS .. "recovery.lua", "--workers 2", { "--case", "off" }),
+         reject = lmr(JOBS .. "recovery.lua", "--workers 2", { "--case", "reject" }),
+         error = lmr(JOBS .. "recovery.lua", "--workers 2", { "--case", "error" }),
+         many = lmr(JOBS .. "recovery.lua", "--workers 2 --set limits.max_quarantined=1%", { "--case", "many" }),
+         crash = lmr(JOBS .. "recovery.lua", "--workers 2 --set retry.strategy=immediate", { "--case", "crash" }),
+         hang = lmr(JOBS .. "recovery.lua",
+            "--workers 2 --set retry.strategy=immediate --set limits.progress_timeout_seconds=2", { "--case", "hang" }),
+      },
+      rows = {
+         { work = "no failure, CPU", ours = "good", theirs = "off", other = "recovery = false", target = 1.01,
+           by = "cpu" },
+         { work = "one record of 1,000,000 rejected", ours = "reject", theirs = "good", other = "none bad",
+           target = 1.2 },
+         { work = "one record raises an error", ours = "error", theirs = "good", other = "none bad", target = 1.2 },
+         { work = "0.1 % rejected", ours = "many", theirs = "good", other = "none bad" },
+         { work = "one record kills its worker", ours = "crash", theirs = "good", other = "none bad" },
+         { work = "one record hangs (2 s, then 4 s)", ours = "hang", theirs = "good", other = "none bad" },
       },
    },
    {

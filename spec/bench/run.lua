@@ -115,7 +115,7 @@ local function measure(group, name)
    shell(("build/bench/tools/measure %s %s %s %s"):format(files.report, files.out, files.err,
       command_line(group, name, files)))
    local wall, user, system, size, code = read(files.report):match("(%S+) (%S+) (%S+) (%S+) (%S+)")
-   if code ~= "0" then
+   if code ~= (group.codes and group.codes[name] or "0") then
       error(("%s of group %s ended with exit code %s:\n%s"):format(name, group.name, code, read(files.err)), 0)
    end
    local taken = { wall = tonumber(wall), cpu = tonumber(user) + tonumber(system), size = tonumber(size) / MIB }
@@ -170,9 +170,9 @@ local function summarize(samples, field)
 end
 
 -- The ratio of two commands in each run, so that what both suffered from falls out.
-local function ratios(ours, theirs)
+local function ratios(ours, theirs, field)
    local list = {}
-   for i in ipairs(ours) do list[i] = { ratio = ours[i].wall / theirs[i].wall } end
+   for i in ipairs(ours) do list[i] = { ratio = ours[i][field] / theirs[i][field] } end
    return summarize(list, "ratio")
 end
 
@@ -215,22 +215,22 @@ end
 
 -- A row of the table: work, ours, against, theirs, what counts, target, aim, verdict.
 local function table_row(row, samples)
-   local ours = samples[row.ours]
-   local wall = summarize(ours, "wall")
+   local ours, field = samples[row.ours], row.by or "wall"
+   local wall = summarize(ours, field)
    if row.limit_mib then
       local size = summarize(ours, "size")
       return { row.work, seconds(wall), "", "", ("%.0f MiB (%.0f-%.0f)"):format(size.median, size.min, size.max),
          limit_text("≤", row.limit_mib, " MiB"), "", verdict(size.max, row.limit_mib) }
    end
-   local theirs = summarize(samples[row.theirs], "wall")
+   local theirs = summarize(samples[row.theirs], field)
    local cells = { row.work, seconds(wall), row.other, seconds(theirs) }
    if row.extra_seconds then
       local extra = wall.median - theirs.median
       return table.move({ ("%+.1f ms"):format(extra * 1000), limit_text("≤", row.extra_seconds * 1000, " ms"), "",
          verdict(extra, row.extra_seconds) }, 1, 4, 5, cells)
    end
-   local ratio, spread = wall.median / theirs.median, ratios(ours, samples[row.theirs])
-   return table.move({ ("%.2f × (%.2f-%.2f)"):format(ratio, spread.min, spread.max),
+   local ratio, spread = wall.median / theirs.median, ratios(ours, samples[row.theirs], field)
+   return table.move({ ("%.3f × (%.3f-%.3f)"):format(ratio, spread.min, spread.max),
       limit_text("≤", row.target, " ×"), limit_text("", row.aim, " ×"), verdict(ratio, row.target, row.aim) },
       1, 4, 5, cells)
 end
