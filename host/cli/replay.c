@@ -229,7 +229,7 @@ static enum status take_job_file(struct replay *r, struct err *e)
     if (!path || realpath(path, r->job_file))
         return ST_OK;
     (void)err_sys(e, errno, "read the job", path);
-    return ST_USAGE;
+    return e->status = ST_USAGE;
 }
 
 static enum status go(struct replay *r, struct err *e)
@@ -239,7 +239,7 @@ static enum status go(struct replay *r, struct err *e)
     r->history = NULL;
     if (chdir(directory) != 0) {
         (void)err_sys(e, errno, "go to the directory where the job was started,", directory);
-        return ST_USAGE;
+        return e->status = ST_USAGE;
     }
     return replay_open(r->request->json, &r->box, e);
 }
