@@ -174,6 +174,22 @@ describe("lmr replay of an attempt", function()
       has(again.err, "run the job again so that it fails there")
    end)
 
+   it("makes indexes of side files again when the job kept nothing", function()
+      local p = place()
+      h.write(p.dir, "names.csv", "id,name\n41,ann\n42,bob\n")
+      job(p, "side",
+         'local u = mr.lookup("names", line) if n == 30 then error("no 30") end emit(u and u.name or "none", n)', FAIL .. ', side_files = { names = { path = "names.csv", input = "csv", key = "id" } }')
+      change(p, "side", "emit%(n %% 5, n%)", "")
+      assert.equal(1, run(p, "side", "-o", "out").code)
+      assert.is_false(h.exists(p.dir .. "/out"))
+      has(replay(p, "side", "map_0").err, "no 30\n  at in.txt, byte 78, record 29\n")
+      assert.equal("it holds now: record 41, 1 pair:\n  bob\t42\n", replay(p, "side", "map_0", "--record", "41").out)
+      h.write(p.dir, "names.csv", "key\n41\n")
+      local broken = replay(p, "side", "map_0")
+      assert.equal(1, broken.code)
+      has(broken.err, "names.csv")
+   end)
+
    it("of a one-liner, and of a second step, works too", function()
       local p = place()
       assert.equal(1, lmr(p, "run", "--quiet", "-m", "if value == '30' then error('no') end emit(value)", "-r", "count",
