@@ -25,9 +25,11 @@ struct replay {
     char job_dir[REPLAY_PATH_MAX];
     const char *id;        /* of the job, in job_dir */
     struct buf directory;  /* where the job was started, a C string */
+    struct buf description; /* of the job, encoded */
     char job_file[PATH_MAX]; /* --job, absolute; "" without */
     struct history *history; /* while the journal is read */
     struct buf rows;       /* encoded: what is to be run */
+    struct buf stored, sides; /* the assignment at hand, ready to be changed; scratch */
     struct arena arena;
     struct replay_box *box;
     struct replay_end end;
@@ -53,11 +55,24 @@ static enum status query(struct replay *r, const char *sql, const char *word, st
     return st;
 }
 
+/* A value of the table job, as a C string. */
+static enum status job_value(struct replay *r, const char *key, struct buf *out, struct err *e)
+{
+    struct slice row, value;
+    struct val_cursor c;
+    enum status st = query(r, "SELECT value FROM job WHERE key = ?", key, &r->rows, e);
+    if (st != ST_OK)
+        return st;
+    if (val_array(buf_slice(&r->rows), &c) == 0 || val_skip(&c, &row) != ST_OK ||
+        !val_get_string(row, "value", &value))
+        return err_set(e, ST_USAGE, "the journal of %s has no %s", r->id, key);
+    bool fits = buf_append_slice(out, value) == ST_OK && buf_terminate(out) == ST_OK;
+    return fits ? ST_OK : err_memory(e, "a value of the journal", value.n);
+}
+
 static enum status open_journal(struct replay *r, const char *job, struct err *e)
 {
     char path[REPLAY_PATH_MAX + sizeof "/journal.db"];
-    struct slice row, value;
-    struct val_cursor c;
     enum status st = which_job(r->request->run.state_dir, job, r->job_dir, sizeof r->job_dir, e);
     if (st != ST_OK)
         return st;
@@ -65,15 +80,10 @@ static enum status open_journal(struct replay *r, const char *job, struct err *e
     (void)snprintf(path, sizeof path, "%s/journal.db", r->job_dir);
     st = history_open(path, &r->history, e);
     if (st == ST_OK)
-        st = query(r, "SELECT value FROM job WHERE key = 'directory'", NULL, &r->rows, e);
-    if (st != ST_OK)
-        return st;
-    if (val_array(buf_slice(&r->rows), &c) == 0 || val_skip(&c, &row) != ST_OK ||
-        !val_get_string(row, "value", &value))
-        return err_set(e, ST_USAGE, "the journal of %s does not tell where it was started", r->id);
-    bool fits = buf_append_slice(&r->directory, value) == ST_OK &&
-                buf_terminate(&r->directory) == ST_OK;
-    return fits ? ST_OK : err_memory(e, "the job's directory", value.n);
+        st = job_value(r, "directory", &r->directory, e);
+    if (st == ST_OK)
+        st = job_value(r, "description", &r->description, e);
+    return st;
 }
 
 /* "map_0.1s" → "map_0", 1, a backup; "map_0": no number (−1). "2.7:map_0" is a task. */
@@ -229,7 +239,7 @@ static enum status take_job_file(struct replay *r, struct err *e)
     if (!path || realpath(path, r->job_file))
         return ST_OK;
     (void)err_sys(e, errno, "read the job", path);
-    return ST_USAGE;
+    return e->status = ST_USAGE;
 }
 
 static enum status go(struct replay *r, struct err *e)
@@ -239,7 +249,7 @@ static enum status go(struct replay *r, struct err *e)
     r->history = NULL;
     if (chdir(directory) != 0) {
         (void)err_sys(e, errno, "go to the directory where the job was started,", directory);
-        return ST_USAGE;
+        return e->status = ST_USAGE;
     }
     return replay_open(r->request->json, &r->box, e);
 }
@@ -256,20 +266,36 @@ static struct slice assignment_of(struct slice row)
     return assignment;
 }
 
+/* r->stored becomes the row's assignment, with all that it reads in its place. When that was stopped by
+ * a signal, r->end says so. */
+static enum status prepare(struct replay *r, struct slice row, struct err *e)
+{
+    struct slice assignment = assignment_of(row);
+    r->sides.n = r->stored.n = 0;
+    enum status st = val_check(assignment) != ST_OK
+                         ? err_set(e, ST_CORRUPT, "the assignment in the journal does not decode")
+                         : replay_sides(r->box, buf_slice(&r->description), assignment, &r->sides,
+                                        &r->end, e);
+    if (st == ST_OK)
+        st = replay_replace(assignment, "sides", buf_slice(&r->sides), &r->stored, e);
+    if (st == ST_OK && !r->end.stopped)
+        st = replay_check_inputs(buf_slice(&r->stored), r->id, e);
+    return st;
+}
+
 /* The whole attempt. */
 static enum status replay_whole(struct replay *r, struct slice row, struct err *e)
 {
     char type[ERR_TYPE_MAX];
-    struct slice stored = assignment_of(row);
     struct buf assignment = BUF_EMPTY;
     (void)val_get_cstr(row, "outcome", type, sizeof type);
     struct replay_change change = { .dir = replay_dir(r->box), .job = job_file(r),
                                     .as_ruled = r->request->put_aside, .culprit_type = type,
                                     .culprit = val_get_int(row, "record", -1) };
-    enum status st = replay_check_inputs(stored, r->id, e);
+    enum status st = prepare(r, row, e);
     if (st == ST_OK)
-        st = replay_assignment(stored, &change, &assignment, e);
-    if (st == ST_OK)
+        st = replay_assignment(buf_slice(&r->stored), &change, &assignment, e);
+    if (st == ST_OK && !r->end.stopped)
         st = replay_run(r->box, buf_slice(&assignment), &r->end, e);
     buf_free(&assignment);
     return st;
@@ -286,14 +312,23 @@ static int run_whole(struct replay *r, struct slice row, struct err *e)
                             : story_attempt(&r->end);
 }
 
+static enum status try_records(struct replay *r, struct slice row, struct replay_record *records,
+                               size_t count, struct err *e)
+{
+    enum status st = prepare(r, row, e);
+    if (st != ST_OK || r->end.stopped)
+        return st;
+    return replay_records(r->box, buf_slice(&r->stored), job_file(r), records, count, &r->arena,
+                          &r->end, e);
+}
+
 static int run_record(struct replay *r, struct slice row, struct err *e)
 {
     char name[NAMES_MAX];
     struct slice stored = assignment_of(row);
     struct replay_record one = { .record = r->request->record };
     attempt_name(row, name);
-    if (replay_check_inputs(stored, r->id, e) != ST_OK ||
-        replay_records(r->box, stored, job_file(r), &one, 1, &r->arena, &r->end, e) != ST_OK)
+    if (try_records(r, row, &one, 1, e) != ST_OK)
         return -1;
     if (one.outcome == REPLAY_MISSING) {
         (void)err_set(e, ST_USAGE, "%s has no %s %lld: they are numbered from 0, and it reads %lld",
@@ -346,14 +381,10 @@ static enum status load_records(struct replay *r, struct slice row, struct buf *
 static enum status try_task(struct replay *r, struct slice row, struct replay_record *records,
                             size_t count, struct err *e)
 {
-    struct slice stored = assignment_of(row);
-    if (!stored.p)
+    if (!assignment_of(row).p)
         return err_set(e, ST_USAGE, "its assignment is not in the journal: run the job again with "
                                     "this lmr");
-    enum status st = replay_check_inputs(stored, r->id, e);
-    if (st == ST_OK)
-        st = replay_records(r->box, stored, job_file(r), records, count, &r->arena, &r->end, e);
-    return st;
+    return try_records(r, row, records, count, e);
 }
 
 /* A task that cannot be tried is told, and the next one is tried. */
@@ -430,8 +461,7 @@ static int replay(struct replay *r, struct err *e)
 
 int command_replay(struct request *request)
 {
-    struct replay r = { .request = request, .directory = BUF_EMPTY, .rows = BUF_EMPTY,
-                        .arena = ARENA_EMPTY, .end = { .result = BUF_EMPTY } };
+    struct replay r = { .request = request, .arena = ARENA_EMPTY };
     struct err e;
     err_clear(&e);
     int code = replay(&r, &e);
@@ -442,6 +472,9 @@ int command_replay(struct request *request)
         code = e.status == ST_USAGE ? EXIT_WRONG_USAGE : EXIT_FAILED;
     }
     buf_free(&r.directory);
+    buf_free(&r.description);
+    buf_free(&r.stored);
+    buf_free(&r.sides);
     buf_free(&r.rows);
     buf_free(&r.end.result);
     arena_free(&r.arena);

@@ -28,6 +28,9 @@ struct replay_change {
 /* Appends the changed assignment. */
 enum status replay_assignment(struct slice stored, const struct replay_change *change,
                               struct buf *out, struct err *e);
+/* Appends the assignment with another value of a field. */
+enum status replay_replace(struct slice stored, const char *field, struct slice value,
+                           struct buf *out, struct err *e);
 /* ST_USAGE when a run, pairs or index that the assignment reads is no more; `job` is the job's id. */
 enum status replay_check_inputs(struct slice assignment, const char *job, struct err *e);
 
@@ -52,6 +55,14 @@ enum status replay_run(struct replay_box *box, struct slice assignment, struct r
                        struct err *e);
 /* Removes the folder. NULL is accepted. */
 void replay_close(struct replay_box *box);
+
+/* --- replay_sides.c --- */
+
+/* Appends what `sides` of an assignment shall be: indexes that are no more are made again, in the
+ * box's folder, from the side files of the job's description. `end` is of the last one made; when it
+ * was stopped, the rest is missing. */
+enum status replay_sides(struct replay_box *box, struct slice description, struct slice stored,
+                         struct buf *out, struct replay_end *end, struct err *e);
 
 /* --- replay_records.c --- */
 

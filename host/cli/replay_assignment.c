@@ -11,6 +11,8 @@ enum { FIELD_MAX = 64 };
 
 static bool is_dropped(const char *name, const struct replay_change *change)
 {
+    if (!change)
+        return false;
     static const char *const aside[] = { "put_aside", "put_aside_max", "skip", "quarantine" };
     for (size_t i = 0; i < sizeof aside / sizeof *aside; i++)
         if (strcmp(name, aside[i]) == 0)
@@ -186,6 +188,21 @@ enum status replay_assignment(struct slice stored, const struct replay_change *c
         st = put_aside(stored, change, &m);
     if (st == ST_OK)
         st = put_only(change, &m);
+    enum status end = val_map_end(&m, out);
+    st = st == ST_OK ? end : st;
+    if (st == ST_CORRUPT)
+        return err_set(e, st, "the assignment in the journal does not decode");
+    return st == ST_OK ? st : err_memory(e, "an assignment", out->n);
+}
+
+enum status replay_replace(struct slice stored, const char *field, struct slice value,
+                           struct buf *out, struct err *e)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    enum status st = val_check(stored);
+    if (st == ST_OK)
+        st = copy_fields(stored, NULL, &m);
+    val_map_value(&m, field, value);
     enum status end = val_map_end(&m, out);
     st = st == ST_OK ? end : st;
     if (st == ST_CORRUPT)

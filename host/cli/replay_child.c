@@ -48,7 +48,7 @@ static enum status make_dir(struct replay_box *box, struct err *e)
     if (mkdtemp(box->dir))
         return ST_OK;
     (void)err_sys(e, errno, "make a folder in", base);
-    return ST_USAGE;
+    return e->status = ST_USAGE;
 }
 
 /* The folder's name holds wherever the child is. */

@@ -114,6 +114,10 @@ static enum status put_aside(struct map_task *m)
     task_place(m->task, &m->err);
     struct culprit c = describe(m);
     enum status st = quarantine_put(&m->aside, &c, &m->err);
+    if (st == ST_OK && m->records == m->skip_at) { /* a reader in Lua raised before it was known */
+        m->done = !quarantine_pass(&m->aside);
+        m->skip_at = m->aside.skip_at;
+    }
     m->records += st == ST_OK;
     return st;
 }
@@ -401,7 +405,7 @@ static int loop_body(lua_State *L)
     for (int i = AT_STEP; i <= AT_STATE; i++)
         (void)lua_rawgeti(L, AT_KEPT, i);
     lua_pushnil(L);
-    if (m->parts.part)
+    if (m->parts.part && !m->done)
         map_part(L, m);
     while (!m->done && (st = map_parts_open(&m->parts, &m->err)) == ST_OK)
         map_part(L, m);

@@ -49,6 +49,10 @@ static void pass_from(struct quarantine *q, uint64_t from)
 
 bool quarantine_pass(struct quarantine *q)
 {
+    if (!q->is_only) {
+        next_skip(q);
+        return true;
+    }
     if (q->only_at == UINT64_MAX)
         return false;
     pass_from(q, q->skip_at + 1);

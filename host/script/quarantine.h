@@ -59,7 +59,7 @@ bool quarantine_is_for(enum status status);
 enum status quarantine_put(struct quarantine *q, const struct culprit *c, struct err *e);
 /* Puts aside what is next on the skip list (c->record is q->skip_at), with the error that is noted there. */
 enum status quarantine_skip(struct quarantine *q, const struct culprit *c, struct err *e);
-/* When `is_only`: passes by the record q->skip_at, which is then the next one to be passed by. False: no record of `only` is left. */
+/* Passes by the record q->skip_at, without a trace: then that is the next one. False: no record of `only` is left. */
 bool quarantine_pass(struct quarantine *q);
 /* Finishes the file (fsync, also of its directory, when durable). */
 enum status quarantine_close(struct quarantine *q, struct err *e);
