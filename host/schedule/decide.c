@@ -343,6 +343,7 @@ static void on_answer(void *driver, uint64_t id, enum status st, struct slice an
     struct verdict v;
     if (!q)
         return;
+    q->context.budget_left = d->budget.left; /* others may have used it up meanwhile */
     if (st == ST_INTERRUPTED)
         evaluate(d, q); /* by the new rules */
     else if (st != ST_OK)
