@@ -268,8 +268,9 @@ enum status core_open(struct core *c, uint32_t slots, const struct core_limits *
  * `stages` (≤ CORE_STAGES_MAX) stages, numbered through. Slots keep their workers. Then comes
  * CORE_BEGIN. */
 enum status core_load(struct core *c, const uint32_t *stage_sizes, uint32_t stages, struct err *e);
-/* Between core_load and CORE_BEGIN, for a job that goes on: the task is TASK_COMMITTED or TASK_DROPPED already, or
- * TASK_BLOCKED and still to do. `attempts` normal and `backups` speculative attempts have had their numbers. */
+/* Between core_load and CORE_BEGIN, for a job that goes on: the task is TASK_COMMITTED or
+ * TASK_DROPPED already, or TASK_BLOCKED and still to do. `attempts` normal and `backups`
+ * speculative attempts have had their numbers. */
 void core_restore(struct core *c, uint32_t task, enum core_state state, uint32_t attempts,
                   uint32_t backups);
 /* Takes one event; replaces core->actions. */

@@ -273,6 +273,14 @@ static enum status encode_context(const struct driver *d, const struct question 
     return st;
 }
 
+/* Its attempt, and the round, may be over by now; a task that has failed waits for its verdict. */
+static bool is_awaited(const struct driver *d, const struct question *q)
+{
+    const struct core_slot *s = &d->core.slots[q->action.slot];
+    return !d->ending &&
+           (!q->in_attempt || (s->task != CORE_NONE && s->serial == q->action.serial));
+}
+
 static void settle_question(struct driver *d, struct question *q, const struct verdict *v);
 static void evaluate(struct driver *d, struct question *q);
 
@@ -344,7 +352,9 @@ static void on_answer(void *driver, uint64_t id, enum status st, struct slice an
     if (!q)
         return;
     q->context.budget_left = d->budget.left; /* others may have used it up meanwhile */
-    if (st == ST_INTERRUPTED)
+    if (!is_awaited(d, q))
+        sys_free(q);
+    else if (st == ST_INTERRUPTED)
         evaluate(d, q); /* by the new rules */
     else if (st != ST_OK)
         stand_by_built_in(d, q, problem);
@@ -376,23 +386,20 @@ static void answer_worker(struct driver *d, uint32_t slot, uint64_t serial, bool
 static void record_decided(struct driver *d, const struct question *q, const struct verdict *v)
 {
     uint32_t slot = q->action.slot;
-    const struct core_slot *s = &d->core.slots[slot];
-    if (s->task == CORE_NONE || s->serial != q->action.serial)
-        return; /* the attempt has ended meanwhile */
     bool aside = v->action == VERDICT_QUARANTINE;
     if (!aside && failed_remember(d, slot, &q->err)) {
         struct failure *f = d->failures[slot];
         f->verdict = *v;
         f->decided = f->fingerprint != 0;
     }
-    answer_worker(d, slot, s->serial, aside);
+    answer_worker(d, slot, q->action.serial, aside);
 }
 
 static void settle_question(struct driver *d, struct question *q, const struct verdict *v)
 {
-    if (!d->ending && q->in_attempt)
+    if (is_awaited(d, q) && q->in_attempt)
         record_decided(d, q, v);
-    else if (!d->ending)
+    else if (is_awaited(d, q))
         decided(d, q->action.task, v);
     sys_free(q);
 }

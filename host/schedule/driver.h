@@ -292,7 +292,8 @@ enum status aside_skip(struct work *w, struct err *e);
 bool aside_may(const struct driver *d);
 /* Records or groups that a result put aside. */
 int64_t aside_of(struct slice result);
-/* A commit brought some (sign 1), or is undone (−1): the counts; those of the round's stage alone. */
+/* A commit brought some (sign 1), or is undone (−1): the counts; those of the round's stage
+ * alone. */
 void aside_count(struct driver *d, const struct work *w, int sign);
 void aside_count_round(struct driver *d, const struct work *w, int sign);
 /* Tells of what a commit brought. */
@@ -365,7 +366,8 @@ enum status kept_add(struct kept_files *k, const char *path, struct slice name,
                      struct slice description);
 void kept_free(struct kept_files *k);
 void kept_unlink(const struct kept_files *k);
-/* Keeps the part of a committed task in `parts`, if it is one that writes them, and its side outputs. */
+/* Keeps the part of a committed task in `parts`, if it is one that writes them, and its side
+ * outputs. */
 enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts);
 /* A committed attempt: totals and warnings. */
 void result_commit(struct driver *d, struct work *w);

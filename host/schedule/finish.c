@@ -405,7 +405,8 @@ void finish_cleanup(struct driver *d)
 /* As a shell reads it: in quotes where that is needed. */
 static enum status put_word(struct buf *out, const char *word)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_-./+,:@%";
     if (word[0] && word[strspn(word, plain)] == '\0')
         return buf_append_str(out, word);
     enum status st = buf_append_byte(out, '\'');

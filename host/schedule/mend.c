@@ -1,10 +1,11 @@
-/* mend.c: a complete job tries again what it had put aside, once the job or its input was mended
- * (`lmr resume --quarantined`), and publishes a new version of its result.
+/* mend.c: a complete job tries again what it had put aside, once the job or its input was
+ * mended (`lmr resume --quarantined`), and publishes a new version of its result.
  *
- * Maps that had put records aside run again. A reduce runs again if one of them gives its partition
- * other pairs than before, or if it had put groups aside itself. All other tasks keep their files:
- * published ones are linked back to where they were staged. The journal's row `mend` has the attempts whose
- * files are published, until the new version is: after a kill the mend goes on from there. */
+ * Maps that had put records aside run again. A reduce runs again if one of them gives its
+ * partition other pairs than before, or if it had put groups aside itself. All other tasks keep
+ * their files: published ones are linked back to where they were staged. The journal's row
+ * `mend` has the attempts whose files are published, until the new version is: after a kill the
+ * mend goes on from there. */
 #include "base/sys.h"
 #include "data/run.h"
 #include "schedule/restore_internal.h"
@@ -100,8 +101,8 @@ static enum status not_complete(const struct driver *d, const char *state, struc
     const char *id = slash ? slash + 1 : d->options->resume;
     if (strcmp(state, "partial") == 0)
         return err_set(e, ST_USAGE,
-                       "%s is partial: it went on without tasks, and records can be tried again only in "
-                       "a complete job; run the job again",
+                       "%s is partial: it went on without tasks, and records can be tried again "
+                       "only in a complete job; run the job again",
                        id);
     return err_set(e, ST_USAGE,
                    "%s is not complete (%s), and --quarantined is for a complete job; first: lmr "
@@ -236,7 +237,7 @@ static enum status take_all_back(struct driver *d, const struct kept_files *part
     if (st != ST_OK)
         return st;
     for (size_t i = 0; i < parts->count && st == ST_OK; i++)
-        st = take_back(d, &parts->files[i], "part", i, suffix);
+        st = take_back(d, &parts->files[i], "part", parts->files[i].number, suffix);
     for (size_t i = 0; i < d->outputs.count && st == ST_OK; i++) {
         const struct kept_file *f = &d->outputs.files[i];
         st = take_back(d, f, (const char *)f->name.p, f->number, suffix);
@@ -285,13 +286,13 @@ enum status mend_begin(struct driver *d, struct err *e)
     const struct restore *r = d->restore;
     if (d->quarantined > 0 && d->job.step_count > 1)
         return err_set(e, ST_USAGE,
-                       "records were put aside before step %u, the last one, and only those of the last "
-                       "step can be tried again; run the job again",
+                       "records were put aside before step %u, the last one, and only those of the "
+                       "last step can be tried again; run the job again",
                        d->job.step_count);
     if (d->quarantined > 0 || !d->plan.is_last)
         return err_set(e, ST_USAGE,
-                       "records were put aside in a round of an iteration that others followed, and they "
-                       "cannot be tried again; run the job again");
+                       "records were put aside in a round of an iteration that others followed, and "
+                       "they cannot be tried again; run the job again");
     return r->mend->is_new && d->place.output_dir ? bring_back(d, e) : ST_OK;
 }
 
@@ -321,8 +322,8 @@ static enum status open_run(const struct driver *d, const struct work *w, struct
     return st;
 }
 
-/* Marks the partitions for which the map gives other pairs than it gave to the published result: all, when
- * nobody can tell. */
+/* Marks the partitions for which the map gives other pairs than it gave to the published
+ * result: all, when nobody can tell. */
 static void mark_reached(const struct driver *d, const struct work *w, const struct past_task *t,
                          bool *reached)
 {

@@ -121,7 +121,7 @@ static enum status read_totals(struct past *p, struct history *h, struct err *e)
 {
     static const char sql[] =
         "SELECT count(*) AS attempts, sum(outcome = 'committed') AS committed, sum(cpu) AS cpu "
-        "FROM attempt WHERE task LIKE '%map\\_%' ESCAPE '\\' OR task LIKE '%reduce\\_%' ESCAPE '\\'";
+        "FROM attempt WHERE task GLOB '*map_*' OR task GLOB '*reduce_*'";
     struct buf rows = BUF_EMPTY;
     struct val_cursor c;
     struct slice row;

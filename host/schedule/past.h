@@ -1,6 +1,7 @@
 /* past.h: what the journal of a job tells of it, read once when the job is gone on with.
  *
- * Nothing is written. Slices point into what struct past owns; start it zeroed, end it with past_free. */
+ * Nothing is written. Slices point into what struct past owns; start it zeroed, end it with
+ * past_free. */
 #ifndef LMR_SCHEDULE_PAST_H
 #define LMR_SCHEDULE_PAST_H
 
@@ -44,7 +45,8 @@ struct past {
     double cpu_seconds;           /* of all attempts that have ended */
 };
 
-/* Reads the journal at `path`. ST_USAGE, ST_CORRUPT: it cannot be read, or holds what it must not. */
+/* Reads the journal at `path`. ST_USAGE, ST_CORRUPT: it cannot be read, or holds what it must
+ * not. */
 enum status past_read(const char *path, struct past *out, struct err *e);
 /* The table `job` alone. */
 enum status past_read_job(const char *path, struct past *out, struct err *e);
@@ -54,8 +56,8 @@ int64_t past_number(const struct past *p, const char *key, int64_t fallback);
 struct slice past_blob(const struct past *p, const char *key);
 /* NULL: it was never attempted. */
 const struct past_task *past_task(const struct past *p, const char *name);
-/* Calls `take` with the failure of each attempt of the task, from number `first` on, that put its record
- * aside for the attempts after it; ends at the first that does not return ST_OK. */
+/* Calls `take` with the failure of each attempt of the task, from number `first` on, that put
+ * its record aside for the attempts after it; ends at the first that does not return ST_OK. */
 enum status past_skips(const struct past *p, const char *name, uint32_t first,
                        enum status (*take)(void *context, const struct err *failure),
                        void *context);

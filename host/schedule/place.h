@@ -36,11 +36,11 @@ struct place {
 enum status place_plan(struct place *p, const struct run_options *options, struct err *e);
 /* Makes the folders. ST_USAGE when one cannot be made or written; nothing is left then. */
 enum status place_make(struct place *p, const char *job_name, struct err *e);
-/* Takes the lock of a job folder: ST_END when another driver has it, ST_USAGE when it cannot be told. The
- * lock ends with place_free, or with the process. */
+/* Takes the lock of a job folder: ST_END when another driver has it, ST_USAGE when it cannot be
+ * told. The lock ends with place_free, or with the process. */
 enum status place_lock(struct place *p, const char *job_dir, struct err *e);
-/* The folders of a job that is gone on with, as its journal names them (absolute; output_dir may be NULL).
- * Nothing is made yet; what place_lock took is kept. */
+/* The folders of a job that is gone on with, as its journal names them (absolute; output_dir may
+ * be NULL). Nothing is made yet; what place_lock took is kept. */
 enum status place_restore(struct place *p, const char *job_dir, const char *output_dir,
                           const char *stage_dir, const char *work_dir, struct err *e);
 /* Makes those of them that are not there any more. */

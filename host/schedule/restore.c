@@ -50,9 +50,10 @@ static enum status refuse_taken(struct restore *r, const char *job_dir, struct e
 {
     const char *host = past_text(&r->past, "host");
     return err_set(e, ST_USAGE,
-                   "%s is at work already: process %" PRId64 " on %s goes on with it; wait for its end, or "
-                   "stop it, then resume",
-                   job_id_of(job_dir), past_number(&r->past, "pid", 0), host ? host : "another host");
+                   "%s is at work already: process %" PRId64
+                   " on %s goes on with it; wait for its end, or stop it, then resume",
+                   job_id_of(job_dir), past_number(&r->past, "pid", 0),
+                   host ? host : "another host");
 }
 
 /* What a job that is over says, and how it ended. */
@@ -216,8 +217,8 @@ bool restore_remote(struct driver *d)
     return true;
 }
 
-/* Counts what the task brought, as its commit did; in the statistics it is already, and reduces are judged
- * when their stage comes. */
+/* Counts what the task brought, as its commit did; in the statistics it is already, and reduces
+ * are judged when their stage comes. */
 static enum status take_result(struct driver *d, struct work *w, const struct past_task *t)
 {
     w->winner = (struct attempt_id){ t->winner, t->speculative };
@@ -243,7 +244,8 @@ static enum status take_task(struct driver *d, struct work *w, struct err *e)
     }
     if (!t || !t->committed)
         return err_set(e, ST_CORRUPT,
-                       "the journal of %s lacks the result of %s, which was done; run the job again",
+                       "the journal of %s lacks the result of %s, which was done; run the job "
+                       "again",
                        d->place.job_id, task_name(d, w, name));
     return take_result(d, w, t) == ST_OK ? ST_OK : err_memory(e, "a result", t->result.n);
 }

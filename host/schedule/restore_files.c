@@ -1,4 +1,5 @@
-/* restore_files.c: which of a job's committed tasks have their files, so that they need not run again. */
+/* restore_files.c: which of a job's committed tasks have their files, so that they need not run
+ * again. */
 #include "schedule/restore_internal.h"
 
 #include "base/sys.h"
@@ -93,7 +94,8 @@ static bool judge_stage(struct driver *d, enum work_kind kind, uint32_t first, u
     return all;
 }
 
-/* Runs are needed while a reduce is to read them: when the last one has committed they may be gone. */
+/* Runs are needed while a reduce is to read them: when the last one has committed they may be
+ * gone. */
 enum status restore_judge_round(struct driver *d, struct err *e)
 {
     struct restore *r = d->restore;
@@ -102,7 +104,7 @@ enum status restore_judge_round(struct driver *d, struct err *e)
     r->held = sys_calloc(r->held_count ? r->held_count : 1, sizeof *r->held);
     if (!r->held)
         return err_memory(e, "the task table", r->held_count);
-    if (r->mend && reduces > 0 && !r->publishing) { /* which reduces run is not known before the maps are done */
+    if (r->mend && reduces > 0 && !r->publishing) { /* the maps tell which reduces run */
         (void)judge_stage(d, WORK_MAP, 0, maps, true);
         return ST_OK;
     }
@@ -121,8 +123,8 @@ enum status restore_check_pairs(const struct driver *d, struct err *e)
             const char *path = d->plan.splits.splits[i].parts[k].path;
             if (stat(path, &info) != 0)
                 return err_set(e, ST_USAGE,
-                               "%s is gone, which an earlier step of %s wrote and a later one is to "
-                               "read; run the job again",
+                               "%s is gone, which an earlier step of %s wrote and a later one is "
+                               "to read; run the job again",
                                path, d->place.job_id);
         }
     return ST_OK;

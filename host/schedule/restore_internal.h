@@ -44,12 +44,13 @@ enum status restore_judge_round(struct driver *d, struct err *e);
 enum status restore_check_pairs(const struct driver *d, struct err *e);
 
 /* mend.c */
-/* Decides by state and options whether this is a mend. ST_USAGE: it cannot be one, though asked for. */
+/* Decides by state and options whether this is a mend. ST_USAGE: it cannot be one, though asked
+ * for. */
 enum status mend_open(struct driver *d, const char *state, struct err *e);
 /* The published result must be there, as it is replaced. */
 enum status mend_place(struct driver *d, struct err *e);
-/* d->plan is the newest round's. Refuses what cannot be mended; brings published files back to where they were
- * staged. */
+/* d->plan is the newest round's. Refuses what cannot be mended; brings published files back to
+ * where they were staged. */
 enum status mend_begin(struct driver *d, struct err *e);
 /* A row that lets the mend go on after a kill. */
 enum status mend_journal(struct driver *d, struct err *e);
@@ -61,8 +62,8 @@ void mend_free(struct mend *m);
 
 /* restore_plan.c: ST_OK, or ST_USAGE with what is different and what to do. */
 enum status restore_same_settings(struct driver *d, struct err *e);
-/* Of the round that d->plan plans and the job stood in. A total order may have found fewer boundaries than
- * reduces were planned. */
+/* Of the round that d->plan plans and the job stood in. A total order may have found fewer
+ * boundaries than reduces were planned. */
 enum status restore_same_splits(struct driver *d, struct err *e);
 enum status restore_same_reduces(struct driver *d, struct err *e);
 

@@ -25,8 +25,8 @@ enum status restore_same_settings(struct driver *d, struct err *e)
     (void)val_get(past_blob(&r->past, "description"), "output", &was);
     if (!slice_equal(was, d->job.output))
         return err_set(e, ST_USAGE,
-                       "the output format of %s has changed since the job began, so its parts would not fit "
-                       "together; set it back, or run the job again",
+                       "the output format of %s has changed since the job began, so its parts would "
+                       "not fit together; set it back, or run the job again",
                        d->place.job_id);
     if (r->past.step_count > 0 && r->past.steps[r->past.step_count - 1].step > d->job.step_count)
         return changed(d, e, "the number of steps", r->past.steps[r->past.step_count - 1].step,
@@ -62,7 +62,8 @@ static bool was_read(const struct past *p, const char *path)
 static enum status explain(struct driver *d, struct err *e)
 {
     const struct past *p = &d->restore->past;
-    static const char then[] = "; the job cannot go on with other input: put it back, or run the job again";
+    static const char then[] = "; the job cannot go on with other input: put it back, or run the job "
+                               "again";
     for (size_t i = 0; i < p->split_count; i++) {
         const struct past_split *s = &p->splits[i];
         int64_t size = size_now(d, s->path);

@@ -100,7 +100,7 @@ end
 
 describe("task_crash: a worker that dies", function()
    -- A sanitizer would catch the signal, and end the process in its own way.
-   local asan = { ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":handle_segv=0:handle_abort=0" }
+   local asan = { ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":handle_segv=0:handle_abort=0:handle_sigbus=0" }
 
    for name, number in pairs { KILL = 9, ABRT = 6, BUS = 7 } do
       it("by SIG" .. name, function()

@@ -229,6 +229,40 @@ return mr.job { job_name = "sorted", split_size = "2K", reducers = tonumber(os.g
       assert.same({ task }, done_twice(at, "counting-2"))
    end)
 
+   it("goes on without what was dropped, and passes over what killed attempts", function()
+      local at = place((counting:gsub("for word", [[
+      if mr.task().id == "map_2" and not os.getenv("WHOLE") then error("broken") end
+      if mr.task().id == "map_3" and mr.task().record == 2 then os.exit(9) end
+      for word]])))
+      local args = { "-q", "--set", "on_error.script_error=drop_task", "--set", "retry.base_delay_seconds=0.01",
+         "job.lua", "in.txt" }
+      assert.equal(4, run(at, { "-o", "ref", table.unpack(args) }).code)
+      local job = h.background({ "run", "-o", "out", table.unpack(args) }, options(at))
+      h.poll(30, function()
+         return number(at, "counting-2",
+            "SELECT count(*) FROM attempt WHERE verdict IN ('drop_task', 'quarantine')") >= 2
+      end)
+      job:kill("KILL")
+      job:wait(20)
+      local result = h.run({ "resume", "-q", "counting-2" }, options(at, { env = { WHOLE = "1" } }))
+      assert.equal(4, result.code, result.err)
+      assert.equal(result_of(at, "ref"):gsub("counting%-1", "counting-2"), (result_of(at, "out")))
+      assert.equal(2, number(at, "counting-2", "SELECT count(*) FROM attempt WHERE outcome = 'task_crash'"))
+      assert.same({ "partial" }, rows(at, "counting-2", states))
+   end)
+
+   it("goes on with a job that a policy stopped", function()
+      local at = place((quick:gsub("for word", 'if mr.task().id == "map_3" then error("expired") end %0')))
+      local stopped = run(at, { "-o", "out", "--set", "on_error.script_error=stop", "job.lua", "in.txt" })
+      assert.equal(75, stopped.code, stopped.err)
+      assert.matches("to go on: lmr resume counting%-1\n", stopped.err)
+      assert.same({ "stopped" }, rows(at, "counting-1", states))
+      h.write(at.dir, "job.lua", quick)
+      local result = resume(at, "-q")
+      assert.equal(0, result.code, result.err)
+      assert.same({ "complete" }, rows(at, "counting-1", states))
+   end)
+
    it("lets one driver alone have a job", function()
       local at = place()
       local job = h.background({ "run", "-q", "-o", "out", "job.lua", "in.txt" }, options(at))

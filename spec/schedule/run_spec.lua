@@ -87,7 +87,7 @@ describe("a job", function()
       if sum ~= "" then assert.matches(manifest.files[1].checksum, sum, 1, true) end
    end)
 
-   it("keeps its journal, and nothing else", function()
+   it("keeps its journal and its lock, and nothing else", function()
       local dir, job, input = set_up()
       local id = run(job, input, "-o", dir .. "/out", "--split-size", "32K").err:match("word_count%-%d+")
       assert.same({ "journal.db", "lock" }, h.ls(state_dir() .. "/" .. id))
