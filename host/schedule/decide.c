@@ -351,6 +351,7 @@ static void on_answer(void *driver, uint64_t id, enum status st, struct slice an
     struct verdict v;
     if (!q)
         return;
+    q->context.budget_left = d->budget.left; /* others may have used it up meanwhile */
     if (!is_awaited(d, q))
         sys_free(q);
     else if (st == ST_INTERRUPTED)

@@ -25,12 +25,12 @@ local function simulate(seed, runs, ...)
 end
 
 -- A profile that says "retry" to whatever comes.
-local function stubborn(more)
+local function stubborn(more, tokens)
    return "profile=" .. h.write(h.tmpdir(), "stubborn.lua", ([[
 return {
    extends = "production",
    retry = { strategy = "immediate" },
-   retry_budget = { tokens = 100000 },
+   retry_budget = { tokens = %d },
    restart_intensity = { restarts = 63 },
    on_error = {
       ["*"] = function() return "retry" end,
@@ -38,7 +38,7 @@ return {
    },
    %s
 }
-]]):format(more or ""))
+]]):format(tokens or 100000, more or ""))
 end
 
 describe("1,000 tasks of which every tenth attempt fails", function()
@@ -148,8 +148,15 @@ describe("a job that cannot be done", function()
             assert.matches("^retry_budget: .*lmr resume", run.why)
             assert.equal(0, run.committed)
             assert.equal(100, run.retries)
-            assert.is_true(run.attempts <= 101 + slots, run.line)
+            assert.is_true(run.attempts <= 101 + 2 * slots, run.line)
          end
+      end
+   end)
+
+   it("stops early also when many failures wait for a function's answer at once", function()
+      for _, run in ipairs((simulate(1, 5, "percent=100", "slots=64", "kinds=network", stubborn("", 30)))) do
+         assert.equal("failed", run.how, run.line)
+         assert.equal(30, run.retries, run.line)
       end
    end)
 

@@ -172,6 +172,7 @@ static void answer(struct sim *s, struct question *q)
 {
     enum verdict_next next = VERDICT_ASK;
     struct verdict v;
+    q->context.budget_left = s->budget.left;
     while (next == VERDICT_ASK) {
         struct buf err = BUF_EMPTY, context = BUF_EMPTY, said = BUF_EMPTY;
         struct err e;
@@ -216,7 +217,7 @@ static void ask(struct sim *s, const struct core_action *a)
         sys_free(q);
         return;
     }
-    q->at = s->now + 2 * millisecond;
+    q->at = s->now + 50 * millisecond;
     *s->last = q;
     s->last = &q->next;
 }
