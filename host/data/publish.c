@@ -133,11 +133,14 @@ static enum status scan_file(const char *path, int to, const char *target, uint6
     size_t got = 1;
     XXH3_state_t *hash = XXH3_createState();
     void *buffer = sys_malloc(COPY_SIZE);
-    enum status st = hash && buffer ? sys_open_read(path, &fd, e)
-                                    : err_memory(e, "reading a part", COPY_SIZE);
-    if (st == ST_OK)
-        (void)XXH3_64bits_reset(hash);
-    *bytes = 0;
+    *bytes = *checksum = 0;
+    if (!hash || !buffer) {
+        sys_free(buffer);
+        (void)XXH3_freeState(hash);
+        return err_memory(e, "reading a part", COPY_SIZE);
+    }
+    (void)XXH3_64bits_reset(hash);
+    enum status st = sys_open_read(path, &fd, e);
     while (st == ST_OK && got > 0) {
         st = sys_read(fd, buffer, COPY_SIZE, &got, path, e);
         if (st == ST_OK && got > 0)
@@ -178,8 +181,11 @@ enum status publish_take_back(const char *dir, const struct publish_file *file, 
     uint64_t bytes = 0, checksum = 0;
     char text[17];
     const char *from = join(&path, dir, file->name);
-    enum status st = from ? scan_file(from, -1, NULL, &bytes, &checksum, e)
-                          : err_memory(e, "a path", strlen(dir));
+    if (!from) {
+        buf_free(&path);
+        return err_memory(e, "a path", strlen(dir));
+    }
+    enum status st = scan_file(from, -1, NULL, &bytes, &checksum, e);
     (void)snprintf(text, sizeof text, "%016" PRIx64, checksum);
     if (st == ST_OK && (bytes != file->bytes || strcmp(text, file->checksum) != 0))
         st = err_set(e, ST_CORRUPT, "%s is not as it was published", from);

@@ -460,14 +460,13 @@ static void set_up(struct journal *j)
     execute(j, schema);
 }
 
-/* A journal whose file is open, in `*out`; there the first failure shows. */
-static enum status open_file(const char *path, int flags, bool durable, struct journal **out,
-                             struct err *e)
+/* A journal whose file is open; there the first failure shows. NULL: memory is out. */
+static struct journal *open_file(const char *path, int flags, bool durable)
 {
     struct journal *j = sys_calloc(1, sizeof *j);
     if (!j || !(j->path = sys_strdup(path))) {
         sys_free(j);
-        return err_memory(e, "the journal", sizeof *j);
+        return NULL;
     }
     err_clear(&j->failure);
     if (sqlite3_open_v2(path, &j->db, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
@@ -476,8 +475,7 @@ static enum status open_file(const char *path, int flags, bool durable, struct j
     else
         (void)sqlite3_busy_timeout(j->db, BUSY_MS);
     j->durable = durable;
-    *out = j;
-    return ST_OK;
+    return j;
 }
 
 /* What could not be opened is closed. */
@@ -496,10 +494,9 @@ static enum status opened(struct journal *j, struct journal **out, struct err *e
 
 enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e)
 {
-    struct journal *j;
-    enum status st = open_file(path, SQLITE_OPEN_CREATE, durable, &j, e);
-    if (st != ST_OK)
-        return st;
+    struct journal *j = open_file(path, SQLITE_OPEN_CREATE, durable);
+    if (!j)
+        return err_memory(e, "the journal", sizeof *j);
     j->is_new = true;
     set_up(j);
     return opened(j, out, e);
@@ -524,10 +521,9 @@ static void check_schema(struct journal *j)
 
 enum status journal_open(const char *path, bool durable, struct journal **out, struct err *e)
 {
-    struct journal *j;
-    enum status st = open_file(path, 0, durable, &j, e);
-    if (st != ST_OK)
-        return st;
+    struct journal *j = open_file(path, 0, durable);
+    if (!j)
+        return err_memory(e, "the journal", sizeof *j);
     if (j->failure.status == ST_OK)
         check_schema(j);
     end_first_transaction(j);

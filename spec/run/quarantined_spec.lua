@@ -136,6 +136,26 @@ describe("lmr resume --quarantined", function()
       assert.equal(files_of(at, "ref"), files_of(at, "out"))
    end)
 
+   it("mends a job of maps alone, with compressed parts and runs elsewhere", function()
+      local function alone(job)
+         return (job:gsub("reducers = 8", 'reducers = 0, output = { format = "text", compress = "gz" }')
+            :gsub(",\n   reduce = .*$", " }\n"))
+      end
+      local at = m.place(alone(broken), input)
+      local args = { "-q", "--work-dir", "work", "-o", "out", "job.lua", "in.txt" }
+      assert.equal(3, run(at, args).code)
+      local before = inodes(at, "out")
+      h.write(at.dir, "job.lua", alone(mended))
+      assert.equal(0, run(at, { "-q", "-o", "ref", "job.lua", "in.txt" }).code)
+      local result = resume(at, "-q", "--quarantined", "sums-1")
+      assert.equal(0, result.code, result.err)
+      assert.equal(files_of(at, "ref"), files_of(at, "out"))
+      local other = 0
+      for name, inode in pairs(inodes(at, "out")) do other = other + (before[name] == inode and 0 or 1) end
+      assert.equal(1, other)
+      assert.same({}, h.ls(at.dir .. "/work"))
+   end)
+
    it("makes a part again that somebody has changed", function()
       local at = put_aside()
       h.write(at.dir, "job.lua", mended)

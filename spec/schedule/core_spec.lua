@@ -401,6 +401,68 @@ describe("a schedule", function()
    end)
 end)
 
+describe("a job that goes on", function()
+   it("begins with tasks that are done, and numbers attempts on", function()
+      check [[
+         open slots=2
+         load 3 2
+         restore 0 committed 1 0
+         restore 1 blocked 3 1
+         restore 2 dropped 2 0
+         restore 3 committed 2 0
+         begin
+         > spawn 0
+         up 0
+         > assign 0 task 1.3 serial 1
+         state
+         = tasks COMMITTED RUNNING DROPPED COMMITTED BLOCKED
+         = slots BUSY EMPTY
+         ok 0
+         > commit task 1.3 of 0
+         > stage 0 done
+         > assign 0 task 4.0 serial 2
+         ok 0
+         > commit task 4.0 of 0
+         > stage 1 done
+         > done
+      ]]
+   end)
+
+   it("is done at once when all of it is", function()
+      check [[
+         open slots=1
+         load 1 1
+         restore 0 committed 1 0
+         restore 1 committed 1 0
+         begin
+         > stage 0 done
+         > stage 1 done
+         > done
+      ]]
+   end)
+
+   it("can have a task redone that was done before", function()
+      check [[
+         open slots=1
+         load 1 1
+         restore 0 committed 1 0
+         begin
+         > stage 0 done
+         > spawn 0
+         up 0
+         > assign 0 task 1.0 serial 1
+         err 0 0
+         > ask task 1.0 retry 1 same 1
+         redo 1 0
+         > redo task 0
+         > assign 0 task 0.1 serial 2
+         ok 0
+         > commit task 0.1 of 0
+         > assign 0 task 1.1 serial 3
+      ]]
+   end)
+end)
+
 describe("a dropped task", function()
    it("lets its stage end without it", function()
       check [[

@@ -6,6 +6,7 @@
  *       window, in seconds; restarts; speculate=1)
  *       load SIZE…    begin    at SECONDS    tick    stop    due    state    counts    table
  *       up SLOT    down SLOT [FINGERPRINT]    spawn_failed SLOT    ok SLOT    err SLOT FINGERPRINT
+ *       restore TASK committed|dropped|blocked ATTEMPTS BACKUPS
  *       retry TASK SECONDS [fresh]    give_up TASK    drop TASK    redo TASK PRODUCER
  *       page SLOT HEARTBEAT PROGRESS [FRACTION] */
 #include "core_text.h"
@@ -72,6 +73,18 @@ static void load_core(struct script *s, const char *rest)
         sizes[n++] = (uint32_t)size;
     }
     CHECK(core_load(&s->core, sizes, n, &e) == ST_OK);
+}
+
+static void restore_task(struct script *s, const char *rest)
+{
+    char state[16];
+    unsigned task, attempts, backups;
+    CHECK(sscanf(rest, "%u %15s %u %u", &task, state, &attempts, &backups) == 4);
+    core_restore(&s->core, task,
+                 state[0] == 'c'   ? TASK_COMMITTED
+                 : state[0] == 'd' ? TASK_DROPPED
+                                   : TASK_BLOCKED,
+                 attempts, backups);
 }
 
 static void print_state(const struct script *s)
@@ -177,6 +190,8 @@ static void run_line(struct script *s, char *line)
         open_core(s, line);
     else if (strcmp(word, "load") == 0)
         load_core(s, line + used);
+    else if (strcmp(word, "restore") == 0)
+        restore_task(s, line + used);
     else if (strcmp(word, "at") == 0)
         s->now = (int64_t)(strtod(line + used, NULL) * 1e9);
     else if (strcmp(word, "state") == 0)
