@@ -275,6 +275,7 @@ void finish_attempt_files(struct driver *d, const struct work *w, struct attempt
     remove_by_prefix(d->place.stage_dir, name);
     if (d->place.work_dir != d->place.stage_dir)
         remove_by_prefix(d->place.work_dir, name);
+    remove_by_prefix(d->place.quarantine_dir, name);
 }
 
 /* --- the end --- */
