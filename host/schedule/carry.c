@@ -132,6 +132,7 @@ static void record_redo(struct driver *d, const struct core_action *a)
     struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     result_undo(d, w);
     w->result.n = 0;
+    d->totals.committed -= work_is_counted(w);
     statistics_recomputed(&d->statistics);
     d->statistics_changed = true;
     if (d->journal)

@@ -36,13 +36,20 @@ static bool is_old_run(const struct driver *d, const char *path)
            strcmp(path + m - 4, ".run") == 0;
 }
 
-/* A map can be left out as long as no reduce of its step has used it; a reduce always. */
+/* Its assignment named the runs it reads. */
+static bool has_read_runs(enum core_state state)
+{
+    return state == TASK_RUNNING || state == TASK_ENDING || state == TASK_COMMITTED;
+}
+
+/* A map can be left out as long as no reduce of its step uses it, or did (then the map runs again, for
+ * another one found its run corrupt); a reduce always. */
 static bool may_drop(const struct driver *d, const struct work *w)
 {
     if (d->at != AT_RUN || !work_is_counted(w))
         return false;
     for (uint32_t i = d->maps; w->kind == WORK_MAP && i < d->work_count; i++)
-        if (d->core.tasks[i].state == TASK_COMMITTED)
+        if (has_read_runs(d->core.tasks[i].state))
             return false;
     return true;
 }
@@ -343,6 +350,15 @@ static void ask(struct driver *d, struct question *q)
         stand_by_built_in(d, q, &e);
 }
 
+/* The job went on while the policy host was asked. */
+static void refresh(const struct driver *d, struct question *q)
+{
+    struct verdict_context *c = &q->context;
+    c->may_drop = may_drop(d, &d->work[q->action.task]);
+    c->may_quarantine = c->may_quarantine && aside_may(d);
+    c->budget_left = d->budget.left;
+}
+
 static void on_answer(void *driver, uint64_t id, enum status st, struct slice answer,
                       const struct err *problem)
 {
@@ -351,10 +367,12 @@ static void on_answer(void *driver, uint64_t id, enum status st, struct slice an
     struct verdict v;
     if (!q)
         return;
-    q->context.budget_left = d->budget.left; /* others may have used it up meanwhile */
-    if (!is_awaited(d, q))
+    if (!is_awaited(d, q)) {
         sys_free(q);
-    else if (st == ST_INTERRUPTED)
+        return;
+    }
+    refresh(d, q);
+    if (st == ST_INTERRUPTED)
         evaluate(d, q); /* by the new rules */
     else if (st != ST_OK)
         stand_by_built_in(d, q, problem);
@@ -468,9 +486,10 @@ void decide_failure(struct driver *d, const struct core_action *a)
         return;
     }
     d->totals.failures += work_is_counted(w);
-    if (f->decided) { /* of a record, while the attempt lived */
+    bool decided_so = f->decided && (f->verdict.action != VERDICT_DROP_TASK || may_drop(d, w));
+    f->decided = false;
+    if (decided_so) { /* of a record, while the attempt lived */
         struct verdict v = f->verdict;
-        f->decided = false;
         decided(d, a->task, &v);
         return;
     }

@@ -275,6 +275,7 @@ void finish_attempt_files(struct driver *d, const struct work *w, struct attempt
     remove_by_prefix(d->place.stage_dir, name);
     if (d->place.work_dir != d->place.stage_dir)
         remove_by_prefix(d->place.work_dir, name);
+    remove_by_prefix(d->place.quarantine_dir, name);
 }
 
 /* --- the end --- */
@@ -312,7 +313,7 @@ static void advise_on_space(struct driver *d)
 static bool has_committed(const struct driver *d)
 {
     if (d->restore || (d->at == AT_PUBLISH && d->place.output_dir) ||
-        (d->at >= AT_PREPARE && d->has_stdin)) /* nobody can give us that again */
+        (d->at >= AT_REMOTE && d->has_stdin)) /* nobody can give us that again */
         return true;
     return d->at >= AT_RUN && d->at < AT_END &&
            d->totals.run_bytes + d->totals.bytes_out + d->pairs.count > 0;
@@ -418,7 +419,7 @@ static enum status put_word(struct buf *out, const char *word)
 /* What goes on with the job, or NULL: there is nothing to go on with, or no way. */
 static const char *resume_command(const struct driver *d, struct buf *out)
 {
-    if (d->at == AT_END || d->at < AT_PREPARE || !d->place.job_id)
+    if (d->at == AT_END || d->at < AT_REMOTE || !d->place.job_id)
         return NULL;
     if (d->exit_code == EXIT_FAILED && !has_committed(d))
         return NULL; /* it would begin anew */
@@ -438,7 +439,7 @@ void finish_summary(struct driver *d)
     struct job_summary summary = { .job_id = d->place.job_id,
                                    .output_dir = d->place.output_dir ? d->options->output_dir
                                                                      : "" };
-    if (!d->place.job_dir || (d->restore && d->at < AT_PREPARE) || !d->observer->summary)
+    if (!d->place.job_dir || (d->restore && d->at < AT_REMOTE) || !d->observer->summary)
         return;
     summary.resume_command = resume_command(d, &resume);
     report_snapshot(d, &summary.totals);
