@@ -150,6 +150,21 @@ static enum status read_layout(struct run *r, struct err *e)
     return status;
 }
 
+/* A committed run that is gone is as bad as one that is damaged: only its producer can help. */
+static enum status open_file(struct run *r, struct err *e)
+{
+    struct err why;
+    enum status status = sys_open_read(r->path, &r->fd, &why);
+    if (status != ST_OK && why.os_error == ENOENT) {
+        (void)err_set(e, ST_CORRUPT, "run file %s is gone", r->path);
+        err_at(e, r->path, -1, -1);
+        return ST_CORRUPT;
+    }
+    if (status != ST_OK && e)
+        *e = why;
+    return status;
+}
+
 enum status run_open(const char *path, struct run **out, struct err *e)
 {
     struct run *r = sys_calloc(1, sizeof *r);
@@ -159,7 +174,7 @@ enum status run_open(const char *path, struct run **out, struct err *e)
     r->path = sys_strdup(path);
     enum status status = r->path ? ST_OK : err_memory(e, "a path", strlen(path));
     if (status == ST_OK)
-        status = sys_open_read(path, &r->fd, e);
+        status = open_file(r, e);
     if (status == ST_OK)
         status = read_layout(r, e);
     if (status != ST_OK) {

@@ -288,6 +288,8 @@ describe("data_corruption: what a checksum does not hold of", function()
       harmed(function(path) assert(os.execute("truncate -s 0 " .. h.quote(path))) end)
    end)
 
+   it("a committed run that is gone", function() harmed(os.remove) end)
+
    local function packed(harm)
       local p = real.place()
       h.write(p.dir, "my.lua", POLICY)
