@@ -96,7 +96,13 @@ static void bound_recompute(const struct decision *d, struct opinion *o)
     if (d->context->is_run)
         return;
     if (type_failures(d->context) <= 1)
-        again_at_once(o, "no task of this job wrote this data: it is read once more");
+        again_at_once(o, d->context->is_own
+                             ? "the task that wrote this data is over and done: it is read once more"
+                             : "no task of this job wrote this data: it is read once more");
+    else if (d->context->is_own)
+        opinion_say(o, VERDICT_FAIL,
+                    "read again it is no better, and the task that wrote it is of a step that is "
+                    "over: run the job again");
     else
         opinion_say(o, VERDICT_FAIL,
                     "read again it is no better, and no task of this job wrote this data: mend the "

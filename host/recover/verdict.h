@@ -114,6 +114,7 @@ struct verdict_context {
     bool has_culprit;    /* a record or group is known */
     bool may_quarantine; /* limits.max_quarantined leaves room */
     bool may_drop;       /* the task can be gone on without */
+    bool is_own;         /* err.file is intermediate data of this job, of an earlier step for one */
     bool is_run;         /* err.file is a run of this job: recompute means its producer */
 };
 

@@ -21,6 +21,11 @@ bool aside_may(const struct driver *d)
     return d->quarantined < d->job.max_quarantined;
 }
 
+bool aside_may_skip(const struct driver *d, const struct work *w)
+{
+    return aside_may(d) && (is_share(d) || d->quarantined + w->skip_count < d->job.max_quarantined);
+}
+
 /* Records of the whole job, judged by the bytes that committed maps have read. */
 static double expected_records(const struct driver *d)
 {

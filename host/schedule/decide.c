@@ -36,6 +36,18 @@ static bool is_old_run(const struct driver *d, const char *path)
            strcmp(path + m - 4, ".run") == 0;
 }
 
+/* Intermediate data of this job, whoever wrote it. */
+static bool is_own_file(const struct driver *d, const char *path)
+{
+    const char *dirs[] = { d->place.work_dir, d->place.stage_dir };
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        size_t n = dirs[i] ? strlen(dirs[i]) : 0;
+        if (n > 0 && strncmp(path, dirs[i], n) == 0 && path[n] == '/')
+            return true;
+    }
+    return false;
+}
+
 /* Its assignment named the runs it reads. */
 static bool has_read_runs(enum core_state state)
 {
@@ -67,8 +79,9 @@ static struct verdict_context context_of(const struct driver *d, const struct wo
         .elapsed_seconds = (double)(sys_wall_clock() - w->first_started) / 1e9,
         .budget_left = d->budget.left,
         .has_units = work_is_counted(w),
-        .may_quarantine = aside_may(d) && err_detail_number(e, "put_aside_max", -1) < 0,
+        .may_quarantine = aside_may_skip(d, w) && err_detail_number(e, "put_aside_max", -1) < 0,
         .may_drop = may_drop(d, w),
+        .is_own = is_own_file(d, e->file),
         .is_run = e->file[0] && d->at == AT_RUN && d->place.work_dir && is_old_run(d, e->file),
     };
     return judge_context(a, e, &w->judged, &facts);
@@ -183,6 +196,8 @@ static void carry_verdict(struct driver *d, uint32_t task, const struct verdict 
         driver_fail(d, &e, 1);
         return;
     }
+    if (v->action == VERDICT_QUARANTINE)
+        w->judged.forgiven += d->core.tasks[task].same_failures;
     if (v->action == VERDICT_RETRY || v->action == VERDICT_QUARANTINE)
         d->totals.retries += work_is_counted(w);
     if (v->action == VERDICT_RECOMPUTE)

@@ -290,6 +290,8 @@ enum status aside_put(const struct driver *d, const struct work *w, struct attem
 /* Puts the failure's record (group) on the list of those that the task's attempts pass over. */
 enum status aside_skip(struct work *w, struct err *e);
 bool aside_may(const struct driver *d);
+/* The same for one more of what killed attempts of the task. */
+bool aside_may_skip(const struct driver *d, const struct work *w);
 /* Records or groups that a result put aside. */
 int64_t aside_of(struct slice result);
 /* A commit brought some (sign 1), or is undone (−1): the counts; those of the round's stage

@@ -15,7 +15,7 @@ struct verdict_context judge_context(const struct core_action *a, const struct e
     const struct core_limits *limits = facts->limits;
     return (struct verdict_context){
         .attempt = facts->attempts > 0 ? facts->attempts - 1 : a->attempt,
-        .retry = a->retry,
+        .retry = a->retry > task->forgiven ? a->retry - task->forgiven : 1,
         .failures = a->failures,
         .same_failures = a->same_failures,
         .type_failures = task->type_failures[err->status] + 1u,
@@ -30,6 +30,7 @@ struct verdict_context judge_context(const struct core_action *a, const struct e
         .has_culprit = facts->has_units && err->record >= 0,
         .may_quarantine = facts->may_quarantine,
         .may_drop = facts->may_drop,
+        .is_own = facts->is_own,
         .is_run = facts->is_run,
     };
 }

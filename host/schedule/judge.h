@@ -13,6 +13,7 @@ struct judge_task {
     uint64_t memory_limit;  /* bytes, of further attempts; 0: the profile's */
     double timeout_seconds; /* likewise */
     uint16_t type_failures[ST_COUNT]; /* that got a verdict */
+    uint32_t forgiven; /* failures at records that are on the skip list now: no retries to be counted */
 };
 
 /* What the caller knows beside the core's action and the err. */
@@ -27,6 +28,7 @@ struct judge_facts {
     bool has_units;      /* the task reads records or groups that could be put aside */
     bool may_quarantine; /* there is room for one more */
     bool may_drop;       /* the job could go on without the task */
+    bool is_own;         /* err.file is intermediate data of this job */
     bool is_run;         /* err.file is a run of this job */
 };
 

@@ -155,11 +155,25 @@ end)
 
 describe("a backup of a truly slow task", function()
    -- Eight maps; the first attempt of the second one sleeps, at its first line, far longer than the spec lasts.
-   local function slow(body, args)
+   local function slow(body, args, sign)
       local p = real.place()
+      if sign then h.write(p.dir, sign, "") end
       real.job(p, [[
-         if key == 0 and mr.task().id == "map_1" and first("slow") then
-            for _ = 1, 6000 do mr.sleep(0.02) mr.progress() end
+         if key == 0 and mr.task().id == "map_1" then
+            if first("slow") then
+               for _ = 1, 6000 do
+                  mr.sleep(0.02)
+                  mr.progress()
+                  if there("wake") then break end
+                  if there("crash") then os.exit(1) end
+               end
+            elseif there("backup crashes") then
+               mark("wake")
+               os.exit(1)
+            elseif there("first crashes") then
+               mark("crash")
+               mr.sleep(0.5)
+            end
          end
       ]] .. (body or ""))
       local files = {}
@@ -208,6 +222,20 @@ describe("a backup of a truly slow task", function()
       assert.equal(h.sh([[cat ?.txt | LC_ALL=C awk '{n[$0]++} END {n["line 2"]--; n["line 5"]--
          for (k in n) print k "\t" n[k]}' | LC_ALL=C sort]], { dir = p.dir }).out, real.part(p))
    end)
+
+   for sign, expected in pairs {
+      ["backup crashes"] = { "map_1.1s task_crash", "map_1.0 committed" },
+      ["first crashes"] = { "map_1.0 task_crash", "map_1.1s committed" },
+   } do
+      it("goes on alone, or leaves the first alone, when one of the two crashes: " .. sign, function()
+         local p, result = slow(nil, nil, sign)
+         assert.equal(0, result.code, result.err)
+         assert.same(expected, real.story(p, "where task = 'map_1'"))
+         local s = real.check_books(p)
+         assert.same({ 1, 0, 1 }, { s.failures, s.retries, s.speculative.started })
+         assert.equal(#h.lines(real.part(p)), 8)
+      end)
+   end
 
    it("is not begun when speculation is off", function()
       local p = slow(nil, { "--set", "speculation.enabled=false", "--set", "limits.task_timeout_seconds=2" })

@@ -106,6 +106,34 @@ describe("recompute", function()
    end)
 end)
 
+describe("recompute of what an earlier step wrote", function()
+   it("is one more reading, then failure, and it says what to do", function()
+      local p = real.place(lines "abc")
+      h.write(p.dir, "job.lua", [[
+         local mr = require "mr"
+         local function wait()
+            local dir = os.getenv("GATE")
+            if mr.task().step ~= 2 then return end
+            assert(io.open(dir .. "/go.waits", "w")):close()
+            while not io.open(dir .. "/go") do mr.sleep(0.02) end
+         end
+         local function map(_, line, emit) emit(line, 1) end
+         return mr.job { job_name = "job", steps = { { map = map, reduce = mr.sum },
+            { init = wait, map = function(k, v, emit) emit(k, v) end, reduce = mr.sum } } }]])
+      p.inputs = { "--workers", "1" }
+      local job = start(p)
+      local pairs_of_step_1 = real.sql(p, "select path from file where kind = 'part' and task = 'reduce_0'")[1].path
+      flip(pairs_of_step_1, 5)
+      local result = go(p, job)
+      assert.equal(1, result.code, result.err)
+      assert.same({ "2:map_0.0 data_corruption retry", "2:map_0.1 data_corruption fail" },
+         real.story(p, "where task = '2:map_0'"))
+      local row = real.attempts(p, "where verdict = 'fail'")[1]
+      assert.equal(pairs_of_step_1, row.file)
+      assert.matches("of a step that is over: run the job again", row.reason, 1, true)
+   end)
+end)
+
 describe("drop_task", function()
    it("goes on without a map: the job is partial and says so", function()
       local p = two_maps("if line == 'a' then error('no') end")

@@ -126,6 +126,23 @@ describe("quarantine", function()
       end)
    end
 
+   it("of one record leaves all its retries to the next; the limit holds for what one task puts aside, too", function()
+      local function run(limit)
+         local p = place("if line:find('b') then os.exit(1) end", nil, "a1\nb1\na2\nb2\na3\nb3\na4\nb4\na5\na6\n")
+         real.profile(p, "retry = { max_retries = 2, strategy = 'exponential_backoff', jitter = false },")
+         return p, real.run(p, { "--set", "limits.max_quarantined=" .. limit })
+      end
+      local p, result = run(4)
+      assert.equal(4, #aside(p, result))
+      for _, row in ipairs(real.attempts(p, "where verdict = 'retry'")) do assert.equal(0.02, row.delay) end
+      p, result = run(2)
+      assert.equal(1, result.code)
+      local rows = real.attempts(p)
+      assert.equal(6, #rows)
+      assert.equal("fail", rows[6].verdict)
+      assert.matches("limits.max_quarantined", rows[6].reason, 1, true)
+   end)
+
    it("puts a group aside in reduce, in the attempt or after a crash", function()
       for cause, expected in pairs {
          ["error('no')"] = { "reduce_0.0 committed" },
