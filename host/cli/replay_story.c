@@ -220,10 +220,11 @@ void story_open(struct story *s, const char *job, bool json)
     }
 }
 
+/* What is not there, or empty, is left out. */
 static void json_field(struct text *t, struct slice from, const char *name)
 {
-    struct slice value;
-    if (val_get(from, name, &value))
+    struct slice value, text;
+    if (val_get(from, name, &value) && (!val_as_string(value, &text) || text.n > 0))
         json_encoded(t, name, value);
 }
 

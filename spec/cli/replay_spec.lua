@@ -100,14 +100,14 @@ describe("lmr replay of an attempt", function()
    it("tells a crash and its place, and the job goes on living", function()
       local p = place()
       job(p, "dies", 'if n == 30 then io.stdout:write("last words\\n") '
-         .. 'local f = io.open("/proc/self/stat") local pid = f:read("n") os.execute("kill -SEGV " .. pid) end', FAIL)
+         .. 'local f = io.open("/proc/self/stat") local pid = f:read("n") os.execute("kill -KILL " .. pid) end', FAIL)
       assert.equal(1, run(p, "dies").code)
       local again = replay(p, "dies", "map_0.0")
       assert.same({ 1, "last words\n" }, { again.code, again.out })
-      has(again.err, "the process was killed by signal 11 (Segmentation fault) (it was in map)\n"
+      has(again.err, "the process was killed by signal 9 (Killed) (it was in map)\n"
          .. "  at in.txt, byte 78, record 29\n")
       local error = json(p, "dies", "map_0.0").error
-      assert.same({ "task_crash", 11, 29 }, { error.type, error.signal, error.record })
+      assert.same({ "task_crash", 9, 29 }, { error.type, error.signal, error.record })
       change(p, "dies", "os.execute%b()", "os.exit(7)")
       has(replay(p, "dies", "map_0.0").err,
          "the process ended with exit status 7 in the middle of its work (it was in map; ")
@@ -178,7 +178,8 @@ describe("lmr replay of an attempt", function()
       local p = place()
       h.write(p.dir, "names.csv", "id,name\n41,ann\n42,bob\n")
       job(p, "side",
-         'local u = mr.lookup("names", line) if n == 30 then error("no 30") end emit(u and u.name or "none", n)', FAIL .. ', side_files = { names = { path = "names.csv", input = "csv", key = "id" } }')
+         'local u = mr.lookup("names", line) if n == 30 then error("no 30") end emit(u and u.name or "none", n)',
+         FAIL .. ', side_files = { names = { path = "names.csv", input = "csv", key = "id" } }')
       change(p, "side", "emit%(n %% 5, n%)", "")
       assert.equal(1, run(p, "side", "-o", "out").code)
       assert.is_false(h.exists(p.dir .. "/out"))

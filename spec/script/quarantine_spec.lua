@@ -409,7 +409,55 @@ describe("the limit", function()
    end)
 end)
 
+describe("only", function()
+   local job = probe.job("if n == 4 then error('four') end emit(value)", "finish = function(emit) emit('end') end,")
+   job = job:gsub("emit%(value%)", "mr.increment('map', 'calls') emit(value)"):gsub("if n ==", "if tonumber(value) ==")
+
+   it("calls map on nothing but these records, in any part, and never finish", function()
+      for _, list in ipairs { { 0 }, { 2 }, { 0, 1, 2 }, { 1, 4, 5 }, { 999 }, { 0, 500, 999 }, { 1000 }, { 3 } } do
+         local r = map(job, numbers(1000), { only = list, put_aside = false, quarantine = false })
+         if list[1] == 3 then
+            assert.same({ 3, "job.lua:3: four" }, { r.error.record, r.error.message })
+         else
+            local want = {}
+            for i, record in ipairs(list) do want[i] = record < 1000 and record + 1 .. "\n" or "" end
+            assert.equal(table.concat(want), r.text)
+            assert.same({ table.unpack(h.lines(r.text), 1, 20) }, r.shown)
+         end
+      end
+   end)
+
+   it("puts them aside by \"*\", and passes by what does not decode", function()
+      local decode = 'local mr = require "mr"\nreturn mr.job { map = function(_, v, emit) emit(v.a.b) end }'
+      local r = map(decode, 'no\n{"a":{"b":1}}\nno\n{"a":2}\n{"a":{"b":3}}\n',
+         { input = "jsonl", only = { 1, 2, 3 }, put_aside = { ["*"] = "quarantine" } })
+      assert.same({ "1\n", 2, { bad_record = 1, script_error = 1 } }, { r.text, #r.aside, r.quarantine.types })
+      assert.same({ 2, 3 }, { r.aside[1].record, r.aside[2].record })
+   end)
+
+   it("is of groups in reduce", function()
+      local r = reduce('reduce = function(k, vs, emit) if k == "c" then error(k) end emit(k) end,',
+         "a 1\nb 1\nc 1\nd 1\n", { only = { 1, 3 }, put_aside = false, quarantine = false })
+      assert.same({ "b\nd\n", { "b", "d" } }, { r.text, r.shown })
+      r = reduce('reduce = function(k, vs, emit) if k == "c" then error(k) end emit(k) end,',
+         "a 1\nb 1\nc 1\nd 1\n", { only = { 2 } })
+      assert.same({ "", 2 }, { r.text, r.aside[1].record })
+   end)
+end)
+
 describe("the skip list", function()
+   it("goes on after a record of it that a reader in Lua rejects by itself", function()
+      local text = [[local mr = require "mr" return mr.job { input = { format = "lua", reader = {
+         open = function(path) return assert(io.open(path)) end,
+         next = function(f) local l = f:read() if l == "2" then mr.reject("two") end if l then return l, l end end } },
+         map = function(_, v, emit) emit(v) end }]]
+      local function died(record) return { record = record, error = { type = "task_crash", message = "killed" } } end
+      local r = map(text, numbers(5), { input = { format = "lua" }, skip = { died(1), died(3) } })
+      assert.is_nil(r.error and r.error.message)
+      assert.equal("1\n3\n5\n", r.text)
+      assert.same({ 1, 3 }, { r.aside[1].record, r.aside[2].record })
+   end)
+
    local job = probe.job("if value == '3' or value == '5' then os.exit(7) end emit(value, math.random(1000))")
    local function skip(record, error_type)
       return { record = record, error = { type = error_type, message = "killed by " .. record, traceback = "t",
