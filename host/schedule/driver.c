@@ -374,12 +374,24 @@ static void driver_free(struct driver *d)
     sys_free(d);
 }
 
+/* Stopped by a signal, the process is about to say so and end: another one is not to silence it. */
+static void hold_signals(const struct driver *d)
+{
+    sigset_t stops;
+    (void)sigemptyset(&stops);
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        (void)sigaddset(&stops, driver_stop_signals[i]);
+    if (d->stop_signal)
+        (void)sigprocmask(SIG_BLOCK, &stops, NULL);
+}
+
 /* While a thread still reads standard input the driver's memory stays: the process is about to end.
  */
 static void driver_close(struct driver *d)
 {
     if (d->spooling)
         return;
+    hold_signals(d);
     uv_walk(&d->loop, close_handle, NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&d->loop);
