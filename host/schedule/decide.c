@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 /* --- what is known --- */
@@ -475,6 +476,18 @@ void decide_record(struct driver *d, uint32_t slot, struct slice payload)
 
 /* --- ends of attempts --- */
 
+/* No profile is known yet, and what killed the worker may have nothing to do with the job: it is loaded
+ * once more. */
+static bool loads_again(const struct driver *d, const struct core_action *a, const struct err *e,
+                        struct verdict *v)
+{
+    if (d->at != AT_DESCRIBE || e->status != ST_CRASH || e->signal != SIGKILL || a->failures > 0)
+        return false;
+    *v = (struct verdict){ .action = VERDICT_RETRY };
+    (void)snprintf(v->rule, sizeof v->rule, "built-in: %s", e->type);
+    return true;
+}
+
 void decide_failure(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
@@ -486,10 +499,15 @@ void decide_failure(struct driver *d, const struct core_action *a)
         return;
     }
     d->totals.failures += work_is_counted(w);
+    struct verdict v;
+    if (loads_again(d, a, &f->err, &v)) {
+        decided(d, a->task, &v);
+        return;
+    }
     bool decided_so = f->decided && (f->verdict.action != VERDICT_DROP_TASK || may_drop(d, w));
     f->decided = false;
     if (decided_so) { /* of a record, while the attempt lived */
-        struct verdict v = f->verdict;
+        v = f->verdict;
         decided(d, a->task, &v);
         return;
     }
