@@ -524,9 +524,11 @@ void decide_backup(struct driver *d, const struct core_action *a)
     journal_failure(d, a->task, NULL, d->ending ? "ended" : NULL);
     if (d->ending)
         return;
-    d->totals.failures++;
-    statistics_backup_failure(&d->statistics, &f->err, (double)f->attempt.cpu_ns / 1e9);
-    d->statistics_changed = true;
+    if (work_is_counted(w)) {
+        d->totals.failures++;
+        statistics_backup_failure(&d->statistics, &f->err, (double)f->attempt.cpu_ns / 1e9);
+        d->statistics_changed = true;
+    }
     report_note(d, "%s.%u%s failed (%s: %s); another attempt of the task still runs",
                 task_name(d, w, name), f->attempt.id.number, f->attempt.id.speculative ? "s" : "",
                 f->err.type, f->err.message);
@@ -541,8 +543,10 @@ void decide_lost(struct driver *d, const struct core_action *a)
     if (page && POSITION_GET(page, attempt_serial) == r->serial)
         r->cpu_ns = POSITION_GET(page, cpu_ns);
     finish_attempt_files(d, w, r->id);
-    statistics_lost(&d->statistics, r->id.speculative, (double)r->cpu_ns / 1e9);
-    d->statistics_changed = true;
+    if (work_is_counted(w)) {
+        statistics_lost(&d->statistics, r->id.speculative, (double)r->cpu_ns / 1e9);
+        d->statistics_changed = true;
+    }
     if (!d->journal)
         return;
     struct journal_attempt row = {
