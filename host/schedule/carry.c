@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -211,7 +212,8 @@ static void fail_job(struct driver *d, const struct core_action *a)
     struct err e = w->failure->err;
     char name[TASK_NAME_MAX];
     if (d->at == AT_DESCRIBE) {
-        driver_fail(d, &e, e.status == ST_CRASH && e.os_error ? 1 : EXIT_WRONG_USAGE);
+        bool is_ours = e.status == ST_CRASH && (e.os_error || e.signal == SIGKILL);
+        driver_fail(d, &e, is_ours ? EXIT_FAILED : EXIT_WRONG_USAGE);
         return;
     }
     uint32_t failures = d->core.tasks[a->task].failures;

@@ -53,15 +53,21 @@ enum status change_open(struct driver *d, struct err *e)
 
 static enum status take(struct driver *d, const struct policy_loaded *loaded, struct err *e)
 {
+    if (d->ending)
+        return err_set(e, ST_USAGE, "the job ended while the profile was being loaded");
+    const char *name = arena_strdup(&d->arena, (const char *)d->change_name.p);
+    if (!name)
+        return err_memory(e, "a profile's name", d->change_name.n);
     enum status st = description_take_profile(&d->job, loaded->profile, e);
     if (st != ST_OK)
         return st;
+    d->profile_name = name;
     retry_budget_change(&d->budget, d->job.rules.budget_tokens, d->job.rules.budget_refill);
     driver_deliver(d, &(struct core_event){ .kind = CORE_LIMITS, .limits = &d->job.limits });
     journal_event(d->journal, "profile", loaded->report);
-    journal_job(d->journal, "profile_name", (const char *)d->change_name.p);
+    journal_job(d->journal, "profile_name", name);
     journal_job_blob(d->journal, "profile", d->job.profile);
-    report_note(d, "the job goes on with profile %s", (const char *)d->change_name.p);
+    report_note(d, "the job goes on with profile %s", name);
     return journal_flush(d->journal, e);
 }
 
@@ -74,7 +80,7 @@ void change_loaded(void *driver, enum status st, const struct policy_loaded *loa
     d->change = NULL;
     if (st != ST_OK)
         e = *problem;
-    else if (!d->ending)
+    else
         st = take(d, loaded, &e);
     if (!reply)
         return;

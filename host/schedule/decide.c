@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "base/sys.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 /* --- what is known --- */
@@ -490,6 +491,18 @@ void decide_record(struct driver *d, uint32_t slot, struct slice payload)
 
 /* --- ends of attempts --- */
 
+/* No profile is known yet, and what killed the worker may have nothing to do with the job: it is loaded
+ * once more. */
+static bool loads_again(const struct driver *d, const struct core_action *a, const struct err *e,
+                        struct verdict *v)
+{
+    if (d->at != AT_DESCRIBE || e->status != ST_CRASH || e->signal != SIGKILL || a->failures > 0)
+        return false;
+    *v = (struct verdict){ .action = VERDICT_RETRY };
+    (void)snprintf(v->rule, sizeof v->rule, "built-in: %s", e->type);
+    return true;
+}
+
 void decide_failure(struct driver *d, const struct core_action *a)
 {
     struct work *w = &d->work[a->task];
@@ -501,10 +514,15 @@ void decide_failure(struct driver *d, const struct core_action *a)
         return;
     }
     d->totals.failures += work_is_counted(w);
+    struct verdict v;
+    if (loads_again(d, a, &f->err, &v)) {
+        decided(d, a->task, &v);
+        return;
+    }
     bool decided_so = f->decided && (f->verdict.action != VERDICT_DROP_TASK || may_drop(d, w));
     f->decided = false;
     if (decided_so) { /* of a record, while the attempt lived */
-        struct verdict v = f->verdict;
+        v = f->verdict;
         decided(d, a->task, &v);
         return;
     }
@@ -521,9 +539,11 @@ void decide_backup(struct driver *d, const struct core_action *a)
     journal_failure(d, a->task, NULL, d->ending ? "ended" : NULL);
     if (d->ending)
         return;
-    d->totals.failures++;
-    statistics_backup_failure(&d->statistics, &f->err, (double)f->attempt.cpu_ns / 1e9);
-    d->statistics_changed = true;
+    if (work_is_counted(w)) {
+        d->totals.failures++;
+        statistics_backup_failure(&d->statistics, &f->err, (double)f->attempt.cpu_ns / 1e9);
+        d->statistics_changed = true;
+    }
     report_note(d, "%s.%u%s failed (%s: %s); another attempt of the task still runs",
                 task_name(d, w, name), f->attempt.id.number, f->attempt.id.speculative ? "s" : "",
                 f->err.type, f->err.message);
@@ -538,8 +558,10 @@ void decide_lost(struct driver *d, const struct core_action *a)
     if (page && POSITION_GET(page, attempt_serial) == r->serial)
         r->cpu_ns = POSITION_GET(page, cpu_ns);
     finish_attempt_files(d, w, r->id);
-    statistics_lost(&d->statistics, r->id.speculative, (double)r->cpu_ns / 1e9);
-    d->statistics_changed = true;
+    if (work_is_counted(w)) {
+        statistics_lost(&d->statistics, r->id.speculative, (double)r->cpu_ns / 1e9);
+        d->statistics_changed = true;
+    }
     if (!d->journal)
         return;
     struct journal_attempt row = {

@@ -197,6 +197,7 @@ struct driver {
     struct control *control;     /* NULL: nobody is listened to */
     struct control_reply *change; /* who waits for another profile to be loaded, or NULL */
     struct buf change_name;      /* of that profile, NUL-terminated */
+    const char *profile_name;    /* of the one taken last, in the arena; NULL: that of the options */
     struct question **questions; /* in the order they were asked */
     size_t question_count, question_capacity;
     uint64_t next_question;

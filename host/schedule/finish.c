@@ -87,6 +87,13 @@ static enum status list_drops(const struct driver *d, struct buf *out)
     return st;
 }
 
+static const char *profile_name(const struct driver *d)
+{
+    if (d->profile_name)
+        return d->profile_name;
+    return d->options->profile ? d->options->profile : "production";
+}
+
 /* --- to a directory --- */
 
 static enum status write_output(struct driver *d, const struct publish_file *files, size_t count,
@@ -105,7 +112,7 @@ static enum status write_output(struct driver *d, const struct publish_file *fil
         .job_id = d->place.job_id,
         .job_name = d->job.job_name,
         .lmr_version = LMR_VERSION,
-        .profile = d->options->profile ? d->options->profile : "production",
+        .profile = profile_name(d),
         .finished = sys_wall_clock(),
         .records_in = d->totals.records_in,
         .bytes_in = d->totals.bytes_in,
