@@ -77,7 +77,7 @@ static bool is_as_published(const struct past_task *t)
            t->speculative == t->published_speculative;
 }
 
-static bool has_put_aside(const struct past_task *t)
+bool mend_has_put_aside(const struct past_task *t)
 {
     struct slice ignored;
     return val_get(t->result, "quarantine", &ignored);
@@ -85,11 +85,13 @@ static bool has_put_aside(const struct past_task *t)
 
 bool mend_tries_again(const struct past_task *t)
 {
-    return t && is_as_published(t) && has_put_aside(t);
+    return t && is_as_published(t) && mend_has_put_aside(t);
 }
 
 uint32_t mend_first_attempt(const struct driver *d, const struct past_task *t)
 {
+    if (t && restore_tries_again(d, t) && !t->speculative)
+        return t->winner + 1;
     return d->restore->mend && t->was_published && !t->published_speculative ? t->published + 1 : 0;
 }
 
@@ -354,7 +356,7 @@ static bool is_kept(struct driver *d, uint32_t reduce, const bool *reached)
     const struct past_task *t = restore_past(d, WORK_REDUCE, reduce);
     if (!t || !restore_is_held(d, WORK_REDUCE, reduce, true))
         return false;
-    return !is_as_published(t) || (!reached[reduce] && !has_put_aside(t));
+    return !is_as_published(t) || (!reached[reduce] && !mend_has_put_aside(t));
 }
 
 /* Takes the map's result over to the next load, which counts it again. */
