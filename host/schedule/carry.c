@@ -104,8 +104,8 @@ static void count_commit(struct driver *d, const struct core_action *a)
     d->totals.committed++;
     d->statistics_changed = true;
     retry_budget_success(&d->budget);
-    statistics_commit(&d->statistics, r->id.speculative, d->core.tasks[a->task].failures > 0,
-                      (double)r->cpu_ns / 1e9);
+    statistics_commit(&d->statistics, r->id.speculative,
+                      w->failed_before || d->core.tasks[a->task].failures > 0, (double)r->cpu_ns / 1e9);
 }
 
 static void record_commit(struct driver *d, const struct core_action *a)

@@ -106,6 +106,8 @@ static enum status not_complete(const struct driver *d, const char *state, struc
                        "%s is partial: it went on without tasks, and records can be tried again "
                        "only in a complete job; run the job again",
                        id);
+    if (strcmp(state, "running") == 0)
+        state = "its driver is gone"; /* else the lock would be taken */
     return err_set(e, ST_USAGE,
                    "%s is not complete (%s), and --quarantined is for a complete job; first: lmr "
                    "resume %s",
@@ -379,7 +381,9 @@ static void tell_reduces(struct driver *d)
     uint32_t again = 0;
     for (uint32_t i = d->maps; i < r->held_count; i++)
         again += !r->held[i];
-    report_note(d, "%u of %u reduces run again", again, d->plan.partitions);
+    report_note(d, "%u of %u reduce%s run%s again", again, d->plan.partitions,
+                d->plan.partitions == 1 ? "" : "s",
+                again == 1 || d->plan.partitions == 1 ? "s" : "");
 }
 
 enum status mend_maps_done(struct driver *d, struct err *e)

@@ -330,6 +330,7 @@ static enum status take_statistics(struct driver *d, struct err *e)
     d->statistics = (struct statistics){ .attempts = 0 };
     if (row.n > 0)
         st = statistics_get(row, &d->statistics, e);
+    d->statistics.failed_tasks = 0; /* they are tried again */
     d->statistics.attempts = d->totals.attempts = p->attempts;
     d->statistics.committed = p->committed;
     d->statistics.cpu_seconds = p->cpu_seconds;
@@ -468,6 +469,7 @@ static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
     } else {
         if (t->committed)
             forget(d, w, t);
+        w->failed_before = t->failed && !t->committed;
         if (work_is_counted(w))
             st = take_skips(d, w, e);
     }
