@@ -116,6 +116,7 @@ local function ask(loaded, f, for_delay, err, context)
    if ok then return true, answer end
    local place, message = loaded.places[f], tostring(answer)
    local path = place:match("^(.*):%d+$")
+   if for_delay then return false, ("the strategy of %s failed: %s"):format(place, message) end
    if path and message:find(path .. ":", 1, true) ~= 1 then message = ("%s: %s"):format(place, message) end
    return false, message
 end

@@ -174,7 +174,8 @@ local function run(text, path)
    if not chunk then job.usage("%s", message) end
    local ok, result = native.call_profile(chunk)
    if not ok then
-      local said = tostring(result)
+      local said = type(result) == "string" and result or ("it raised an error that is %s and no message"):format(
+         validate.show(result))
       job.usage("%s", said:find(path, 1, true) == 1 and said or path .. ": " .. said)
    end
    if type(result) ~= "table" then job.usage("%s: a profile returns a table: return { retry = { … } }", path) end

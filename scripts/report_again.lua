@@ -74,6 +74,8 @@ function M.run(job, settings)
    settings = settings or {}
    local o = job.options
    if type(o) == "table" and (is_known(o.job) or is_known(o.map)) then
+      local published = job.state == "partial" or job.state == "complete"
+      o.overwrite = o.overwrite == true or published and is_known(o.output_dir)
       local command = whole(o, settings)
       if #command <= COLUMNS then return command end
    end

@@ -130,7 +130,7 @@ local function network(_, failures)
    if not f or f.outcome ~= "network_failure" then return end
    local d = M.details(f)
    local host = d.host or d.url and tostring(d.url):match("://([^/]+)") or f.file and f.file:match("://([^/]+)")
-   local status = d.status and (" with status %s"):format(d.status) or ""
+   local status = (tonumber(d.status) or 0) >= 400 and (" with status %s"):format(d.status) or ""
    return "network", ("%s did not give what was asked for%s: %s."):format(host or "A remote input", status,
       first_line(f.message))
 end
@@ -192,7 +192,8 @@ local function by_state(job, all)
       return "gone", "The driver is gone without a word: it was killed, or the machine went down. Nothing says that "
          .. "the job was at fault."
    elseif job.state == "stopped" then
-      return "stopped", ("It was stopped: %s."):format(first_line(job.message or "by a signal"))
+      local why = first_line(job.message or "stopped by a signal")
+      return "stopped", why:find("^stopped by") and ("It was %s."):format(why) or ("It was stopped: %s."):format(why)
    elseif job.state == "partial" then
       return "partial", ("%s dropped: what %s would have given is not in the result."):format(
          all.dropped == 1 and "A task was" or text.count(all.dropped, "task") .. " were",
@@ -227,7 +228,7 @@ function M.probable(job, failures, all, is_guilty)
    if kind ~= "nothing" and job.state == "complete" then
       sentence = ("It came to a good end after %s. %s"):format(text.count(all.failures, "failure"), sentence)
    end
-   return kind, (sentence:gsub("%.%.$", "."))
+   return kind, (sentence:gsub("([.?!])%.$", "%1"))
 end
 
 -- --- what may be typed next: { command, what for } ---
@@ -277,8 +278,10 @@ function M.next(job, kind, failure)
    end
    if journal.quarantined() > 0 then
       say(journal.command(job, "quarantine"), "what was put aside")
-      if job.state == "complete" then
+      if job.state == "complete" and journal.can_try_again() then
          say(journal.command(job, "resume", "--quarantined"), "tries that again, once the job or its input is mended")
+      elseif job.state == "complete" then
+         say(again.run(job), "all of it again, once the job or its input is mended")
       end
    end
    return list

@@ -183,6 +183,17 @@ function M.quarantine_files(job)
    return files
 end
 
+--- Whether a new version of a published result is in work, or was when the job failed.
+function M.is_mended()
+   return value_of "SELECT EXISTS (SELECT 1 FROM job WHERE key = 'mend' AND value IS NOT NULL) AS value" == 1
+end
+
+--- Whether lmr resume --quarantined can try it all again: what was put aside before the last step or round is in it.
+function M.can_try_again()
+   return value_of [[SELECT NOT EXISTS (SELECT 1 FROM file WHERE kind = 'quarantine' AND (step, round) <>
+      (SELECT step, round FROM step ORDER BY step DESC, round DESC LIMIT 1)) AS value]] == 1
+end
+
 function M.quarantined()
    return value_of "SELECT coalesce(sum(records), 0) AS value FROM file WHERE kind = 'quarantine'"
 end

@@ -54,6 +54,7 @@ local function output_words(job)
    if not job.output_dir then return "standard output" end
    if job.state == "complete" then return job.output_dir end
    if job.state == "partial" then return job.output_dir .. " (with holes: tasks were dropped, no _SUCCESS)" end
+   if journal.is_mended() then return job.output_dir .. " (the result of before; its new version is not there yet)" end
    return job.output_dir .. " (nothing there yet)"
 end
 

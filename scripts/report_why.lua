@@ -253,10 +253,15 @@ local function ending(job)
 end
 
 -- The last warnings, profile changes, stops: the newest comes first from the journal.
+-- What a profile changed is a list, a line a key.
+local function one_line(message)
+   return (message:gsub(":\n%s*", ": "):gsub("%s*\n%s*", "; "))
+end
+
 local function tell_events(events)
    if #events > 0 then text.line "" end
    for i = #events, 1, -1 do
-      text.wrap(("%s  %s: "):format(text.clock(events[i].time), text.safe(events[i].kind)), text.safe(events[i].text))
+      text.wrap(("%s  %s: "):format(text.clock(events[i].time), text.safe(events[i].kind)), text.safe(one_line(events[i].text)))
    end
 end
 

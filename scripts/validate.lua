@@ -62,7 +62,7 @@ end
 function M.show(value)
    if type(value) == "string" then return #value <= 60 and ("\"%s\""):format(value) or "a long string" end
    if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
-   return "a " .. type(value)
+   return value == nil and "nil" or "a " .. type(value)
 end
 
 -- Wraps what follows: a value kept, or what it must be.

@@ -336,9 +336,10 @@ static void add_totals(struct story *s, bool mended)
                     mended ? "mend the job's own file likewise, and " : "", s->job);
         return;
     }
+    bool one = s->held == 1 || all == 1;
     text_printf(t, "%" PRIu64 " of ", s->held);
     add_count(t, (int64_t)all, s->unit ? s->unit : "record");
-    text_printf(t, " %s now, %" PRIu64 " still %s", s->held == 1 ? "holds" : "hold", s->failed,
+    text_printf(t, " %s now, %" PRIu64 " still %s", one ? "holds" : "hold", s->failed,
                 s->failed == 1 ? "fails" : "fail");
     if (s->untried)
         text_printf(t, ", %" PRIu64 " could not be tried", s->untried);

@@ -122,9 +122,10 @@ static void add_recovery(struct text *t, struct slice statistics)
     int64_t lost = val_get_int(statistics, "failed_tasks", 0) +
                    val_get_int(statistics, "dropped_tasks", 0);
     add_label(t, "recovery");
-    text_printf(t, "%lld of %lld tasks that failed", (long long)recovered,
-                (long long)(recovered + lost));
-    text_printf(t, ", %s waited, %s of CPU wasted\n",
+    if (recovered + lost > 0)
+        text_printf(t, "%lld of %lld task%s that failed, ", (long long)recovered,
+                    (long long)(recovered + lost), recovered + lost == 1 ? "" : "s");
+    text_printf(t, "%s waited, %s of CPU wasted\n",
                 duration_format(val_get_float(statistics, "seconds_waited", 0), waited),
                 duration_format(val_get_float(statistics, "cpu_seconds_wasted", 0), wasted));
 }

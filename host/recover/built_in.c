@@ -57,8 +57,8 @@ static bool retry_left(const struct rules *rules, const struct err *err,
 
 static void spent(const struct rules *rules, char *why, size_t size)
 {
-    (void)snprintf(why, size, "its %u retries are used up (retry.max_retries)",
-                   rules->retry.max_retries);
+    (void)snprintf(why, size, "its %u retr%s used up (retry.max_retries)",
+                   rules->retry.max_retries, rules->retry.max_retries == 1 ? "y is" : "ies are");
 }
 
 static bool is_refusal(const struct err *err)

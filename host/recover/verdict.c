@@ -226,7 +226,8 @@ static void table_opinion(const struct decision *d, const struct rule *rule, str
                        culprit_name(d->err), d->context->same_failures);
         exhausted(d, rule, why, o);
     } else if (d->context->retry > rule->retry.max_retries) {
-        (void)snprintf(why, sizeof why, "its %u retries are used up", rule->retry.max_retries);
+        (void)snprintf(why, sizeof why, "its %u retr%s used up", rule->retry.max_retries,
+                       rule->retry.max_retries == 1 ? "y is" : "ies are");
         exhausted(d, rule, why, o);
     } else if (status_from_type(d->err->type) == ST_MEMORY &&
                memory_growth(&terms, d->context, &limit) == MEMORY_SPENT) {

@@ -54,9 +54,11 @@ static const char *example_text(struct slice quarantine, char *out, size_t cap)
 static void too_many(struct driver *d, const char *what)
 {
     struct err e;
+    if (d->journal)
+        journal_job_number(d->journal, "too_many_aside", 1);
     (void)err_set(&e, ST_BAD_RECORD,
-                  "too many bad records: %s; see them with lmr quarantine %s, mend the job or its "
-                  "input, and run it again; the newest: %s",
+                  "too many bad records: %s; see them with lmr quarantine %s; after a mend of the job lmr "
+                  "resume tries them again, after one of its input run it again; the newest: %s",
                   what, d->place.job_id,
                   d->aside_example.n > 0 ? (const char *)d->aside_example.p : "not known");
     driver_fail(d, &e, EXIT_FAILED);

@@ -105,7 +105,7 @@ static void count_commit(struct driver *d, const struct core_action *a)
     d->totals.committed++;
     d->statistics_changed = true;
     retry_budget_success(&d->budget);
-    statistics_commit(&d->statistics, r->id.speculative, w->failure != NULL,
+    statistics_commit(&d->statistics, r->id.speculative, w->failed_before || w->failure != NULL,
                       (double)r->cpu_ns / 1e9);
 }
 

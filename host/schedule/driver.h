@@ -79,6 +79,7 @@ struct work {
     uint32_t index;           /* among those of its kind */
     struct attempt_id winner; /* once committed */
     bool dropped;             /* the job goes on without it */
+    bool failed_before;       /* the job was resumed: it failed before that */
     int64_t first_started;    /* sys_wall_clock, of its first attempt; 0: none */
     struct judge_task judged; /* what its failures have led to */
     struct buf skip;          /* encoded elements of an assignment's `skip` */

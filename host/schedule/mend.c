@@ -77,7 +77,7 @@ static bool is_as_published(const struct past_task *t)
            t->speculative == t->published_speculative;
 }
 
-static bool has_put_aside(const struct past_task *t)
+bool mend_has_put_aside(const struct past_task *t)
 {
     struct slice ignored;
     return val_get(t->result, "quarantine", &ignored);
@@ -85,11 +85,13 @@ static bool has_put_aside(const struct past_task *t)
 
 bool mend_tries_again(const struct past_task *t)
 {
-    return t && is_as_published(t) && has_put_aside(t);
+    return t && is_as_published(t) && mend_has_put_aside(t);
 }
 
 uint32_t mend_first_attempt(const struct driver *d, const struct past_task *t)
 {
+    if (t && restore_tries_again(d, t) && !t->speculative)
+        return t->winner + 1;
     return d->restore->mend && t->was_published && !t->published_speculative ? t->published + 1 : 0;
 }
 
@@ -104,6 +106,8 @@ static enum status not_complete(const struct driver *d, const char *state, struc
                        "%s is partial: it went on without tasks, and records can be tried again "
                        "only in a complete job; run the job again",
                        id);
+    if (strcmp(state, "running") == 0)
+        state = "its driver is gone"; /* else the lock would be taken */
     return err_set(e, ST_USAGE,
                    "%s is not complete (%s), and --quarantined is for a complete job; first: lmr "
                    "resume %s",
@@ -354,7 +358,7 @@ static bool is_kept(struct driver *d, uint32_t reduce, const bool *reached)
     const struct past_task *t = restore_past(d, WORK_REDUCE, reduce);
     if (!t || !restore_is_held(d, WORK_REDUCE, reduce, true))
         return false;
-    return !is_as_published(t) || (!reached[reduce] && !has_put_aside(t));
+    return !is_as_published(t) || (!reached[reduce] && !mend_has_put_aside(t));
 }
 
 /* Takes the map's result over to the next load, which counts it again. */
@@ -377,7 +381,9 @@ static void tell_reduces(struct driver *d)
     uint32_t again = 0;
     for (uint32_t i = d->maps; i < r->held_count; i++)
         again += !r->held[i];
-    report_note(d, "%u of %u reduces run again", again, d->plan.partitions);
+    report_note(d, "%u of %u reduce%s run%s again", again, d->plan.partitions,
+                d->plan.partitions == 1 ? "" : "s",
+                again == 1 || d->plan.partitions == 1 ? "s" : "");
 }
 
 enum status mend_maps_done(struct driver *d, struct err *e)

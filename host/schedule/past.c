@@ -62,9 +62,10 @@ static enum status read_tasks(struct past *p, struct history *h, struct err *e)
     static const char sql[] =
         "WITH tried AS (SELECT step, round, task,"
         "  max(CASE WHEN speculative THEN 0 ELSE attempt + 1 END) AS attempts,"
-        "  max(CASE WHEN speculative THEN attempt ELSE 0 END) AS backups"
+        "  max(CASE WHEN speculative THEN attempt ELSE 0 END) AS backups,"
+        "  sum(outcome NOT IN ('committed', 'lost', 'ended')) AS failures"
         "  FROM attempt GROUP BY step, round, task)"
-        " SELECT tried.task AS task, attempts, backups, task.attempt AS winner,"
+        " SELECT tried.task AS task, attempts, backups, failures, task.attempt AS winner,"
         "  task.speculative AS speculative, won.result AS result,"
         "  EXISTS (SELECT 1 FROM event WHERE kind = 'drop' AND text = tried.task) AS dropped"
         " FROM tried LEFT JOIN task ON task.step = tried.step AND task.round = tried.round"
@@ -86,6 +87,7 @@ static enum status read_tasks(struct past *p, struct history *h, struct err *e)
         p->tasks[i] = (struct past_task){ .name = text_of(row, "task"),
                                           .attempts = small(row, "attempts"),
                                           .backups = small(row, "backups"),
+                                          .failed = small(row, "failures") > 0,
                                           .committed = committed,
                                           .speculative = small(row, "speculative") != 0,
                                           .dropped = small(row, "dropped") != 0,

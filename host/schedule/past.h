@@ -19,6 +19,7 @@ struct past_task {
     struct slice name;
     uint32_t attempts; /* the number that the next one gets */
     uint32_t backups;  /* of the newest speculative one; they count from 1 */
+    bool failed;       /* an attempt of it did */
     bool committed, speculative, dropped;
     uint32_t winner;     /* committed: which attempt */
     bool was_published, published_speculative;

@@ -330,6 +330,7 @@ static enum status take_statistics(struct driver *d, struct err *e)
     d->statistics = (struct statistics){ .attempts = 0 };
     if (row.n > 0)
         st = statistics_get(row, &d->statistics, e);
+    d->statistics.failed_tasks = 0; /* they are tried again */
     d->statistics.attempts = d->totals.attempts = p->attempts;
     d->statistics.committed = p->committed;
     d->statistics.cpu_seconds = p->cpu_seconds;
@@ -355,9 +356,12 @@ static enum status open_journal(struct driver *d, struct err *e)
 static void tell(struct driver *d)
 {
     const struct restore *r = d->restore;
-    char text[160];
-    (void)snprintf(text, sizeof text, "%u of %u tasks of step %u are done", r->done, r->held_count,
-                   d->step + 1);
+    char text[160], again[80] = "";
+    if (r->again > 0)
+        (void)snprintf(again, sizeof again, "; %u that had put records aside run%s again", r->again,
+                       r->again == 1 ? "s" : "");
+    (void)snprintf(text, sizeof text, "%u of %u tasks of step %u are done%s", r->done,
+                   r->held_count, d->step + 1, again);
     journal_event(d->journal, r->mend ? "resume --quarantined" : "resume", text);
     report_note(d, "going on with %s: %s", d->place.job_id, text);
 }
@@ -423,7 +427,7 @@ static void forget(struct driver *d, const struct work *w, const struct past_tas
     journal_redo(d->journal, &place);
     statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
     d->statistics_changed = true;
-    if (work_is_counted(w) && !d->restore->mend)
+    if (work_is_counted(w) && !d->restore->mend && !d->restore->again)
         report_note(d, "files that %s wrote are gone; it runs again", name);
 }
 
@@ -465,6 +469,7 @@ static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
     } else {
         if (t->committed)
             forget(d, w, t);
+        w->failed_before = t->failed && !t->committed;
         if (work_is_counted(w))
             st = take_skips(d, w, e);
     }

@@ -79,6 +79,22 @@ static bool formats_hold(struct driver *d)
     return all && count > 0;
 }
 
+bool restore_tries_again(const struct driver *d, const struct past_task *t)
+{
+    const struct restore *r = d->restore;
+    return !r->mend && t && t->committed && mend_has_put_aside(t) &&
+           past_number(&r->past, "too_many_aside", 0) != 0;
+}
+
+/* Maps that run again may give any reduce other pairs than it has read. */
+static bool maps_try_again(const struct driver *d, uint32_t maps)
+{
+    for (uint32_t i = 0; i < maps; i++)
+        if (restore_tries_again(d, restore_past(d, WORK_MAP, i)))
+            return true;
+    return false;
+}
+
 static bool judge_stage(struct driver *d, enum work_kind kind, uint32_t first, uint32_t count,
                         bool with_data)
 {
@@ -86,7 +102,10 @@ static bool judge_stage(struct driver *d, enum work_kind kind, uint32_t first, u
     bool all = true;
     for (uint32_t i = 0; i < count; i++) {
         bool dropped = is_dropped(d, kind, i);
-        bool again = r->mend && mend_tries_again(restore_past(d, kind, i));
+        const struct past_task *t = restore_past(d, kind, i);
+        bool other = restore_tries_again(d, t);
+        bool again = other || (r->mend && mend_tries_again(t));
+        r->again += other;
         r->held[first + i] = !dropped && !again && restore_is_held(d, kind, i, with_data);
         r->done += dropped || r->held[first + i];
         all = all && (dropped || r->held[first + i]);
@@ -105,6 +124,10 @@ enum status restore_judge_round(struct driver *d, struct err *e)
     if (!r->held)
         return err_memory(e, "the task table", r->held_count);
     if (r->mend && reduces > 0 && !r->publishing) { /* the maps tell which reduces run */
+        (void)judge_stage(d, WORK_MAP, 0, maps, true);
+        return ST_OK;
+    }
+    if (maps_try_again(d, maps)) { /* and all reduces */
         (void)judge_stage(d, WORK_MAP, 0, maps, true);
         return ST_OK;
     }

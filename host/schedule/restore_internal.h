@@ -12,6 +12,7 @@ struct restore {
     const struct past_step *here; /* where it stood; NULL: nowhere yet */
     bool *held;                /* of each map and reduce of `here`: need not run again */
     uint32_t held_count, done; /* done: held or dropped */
+    uint32_t again;            /* had put records aside, of which there were too many */
     struct mend *mend;         /* NULL: no version of its result is published yet */
 };
 
@@ -40,6 +41,9 @@ bool restore_is_held(struct driver *d, enum work_kind kind, uint32_t index, bool
 
 /* Fills `held` for the round that d->plan plans. */
 enum status restore_judge_round(struct driver *d, struct err *e);
+/* The task committed with records put aside in a job that failed because there were too many: it runs
+ * again, for the job may have been mended. */
+bool restore_tries_again(const struct driver *d, const struct past_task *t);
 /* What maps that are not held are to read of an earlier step or round must be there. */
 enum status restore_check_pairs(const struct driver *d, struct err *e);
 
@@ -54,6 +58,7 @@ enum status mend_place(struct driver *d, struct err *e);
 enum status mend_begin(struct driver *d, struct err *e);
 /* A row that lets the mend go on after a kill. */
 enum status mend_journal(struct driver *d, struct err *e);
+bool mend_has_put_aside(const struct past_task *t);
 /* The task had put records aside in the published result, and has not run since. */
 bool mend_tries_again(const struct past_task *t);
 /* Attempts from this number on belong to the mend. */
