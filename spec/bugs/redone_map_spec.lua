@@ -22,7 +22,7 @@ return mr.job { reducers = 2,
    reduce = function(key, values, emit)
       if mr.task().id == "reduce_1" and not there("reduce_1") then wait("reduce_1") end
       if mr.task().id == "reduce_0" and not os.getenv("REJECT") then error("look") end
-      emit(key, values())
+      emit(key, (values()))
    end,
 }
 ]]
