@@ -261,7 +261,8 @@ end
 local function tell_events(events)
    if #events > 0 then text.line "" end
    for i = #events, 1, -1 do
-      text.wrap(("%s  %s: "):format(text.clock(events[i].time), text.safe(events[i].kind)), text.safe(one_line(events[i].text)))
+      local event = events[i]
+      text.wrap(("%s  %s: "):format(text.clock(event.time), text.safe(event.kind)), text.safe(one_line(event.text)))
    end
 end
 
