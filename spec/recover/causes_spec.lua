@@ -182,6 +182,12 @@ describe("timeout: an attempt that does not end", function()
       is_timeout(hang("while true do mr.progress() end", "limits.task_timeout_seconds=0.3"), "task_timeout_seconds")
    end)
 
+   it("in a reduce, at a key", function()
+      local row = at_b("", { type = "timeout", args = { "--set", "limits.progress_timeout_seconds=0.3" },
+         more = "reduce = function(key, values, emit) if key == 'b' then while true do end end emit(key, 1) end" })
+      assert.same({ "reduce_0", "b", 1 }, { row.task, row.key, row.record })
+   end)
+
    it("a worker that gives no sign of life", function()
       local row = hang("os.execute('kill -STOP $PPID')", "limits.heartbeat_timeout_seconds=1")
       is_timeout(row, "heartbeat_timeout_seconds")
@@ -204,6 +210,24 @@ describe("memory_error: more than the cap", function()
          assert.is_true(row.memory_peak > 0 and row.memory_peak <= 16 << 20, row.memory_peak)
       end)
    end
+end)
+
+describe("memory_error elsewhere", function()
+   it("in a reduce, at a key", function()
+      local row = at_b("", { type = "memory_error", args = { "--set", "limits.memory_limit=16M" },
+         more = "reduce = function(key, values, emit) if key == 'b' then key = key:rep(1 << 30) end emit(key, 1) end" })
+      assert.same({ "reduce_0", "b", 1 }, { row.task, row.key, row.record })
+   end)
+
+   local test = h.sanitized and pending or it -- a sanitizer needs more than any such limit
+   test("what the system does not give (ulimit -v)", function()
+      local p = real.place(INPUT)
+      h.write(p.dir, "my.lua", POLICY)
+      real.job(p, "if line == 'b' then emit(('x'):rep(1 << 30), 1) end")
+      local row = failure(p, h.sh([[ulimit -v 500000 && exec "$LMR" run job.lua in.txt --profile my.lua -o out \
+         --set limits.memory_limit=false]], { dir = p.dir, env = p.env }), "memory_error")
+      is_at_b(row)
+   end)
 end)
 
 describe("script_error, bad_record and declared types", function()

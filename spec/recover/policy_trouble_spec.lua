@@ -164,7 +164,7 @@ describe("a backup of a truly slow task", function()
                for _ = 1, 6000 do
                   mr.sleep(0.02)
                   mr.progress()
-                  if there("wake") then break end
+                  if there("wake") then mr.sleep(1) break end -- by then the backup is known to be dead
                   if there("crash") then os.exit(1) end
                end
             elseif there("backup crashes") then
