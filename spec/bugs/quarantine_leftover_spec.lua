@@ -1,5 +1,5 @@
--- What an attempt had put aside before it failed, or lost against another one, stayed in the job's quarantine folder, as if
--- the job had put it aside.
+-- What an attempt had put aside before it failed, or lost against another one, stayed in the job's quarantine folder,
+-- as if the job had put it aside.
 local h = require "spec.helper"
 
 describe("the quarantine file of an attempt that did not win", function()

@@ -1,5 +1,5 @@
--- A record that killed its worker ended a job in total order, whatever its profile said: the sample tried it until no attempt
--- was left.
+-- A record that killed its worker ended a job in total order, whatever its profile said: the sample tried it until no
+-- attempt was left.
 local h = require "spec.helper"
 
 describe("a record that kills the worker that samples it", function()

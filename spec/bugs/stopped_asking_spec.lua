@@ -1,5 +1,5 @@
--- A job that was stopped while it asked servers for its inputs (exit code 75) did not say how it goes on, though lmr resume
--- did go on with it; and it threw the standard input away that it had kept.
+-- A job that was stopped while it asked servers for its inputs (exit code 75) did not say how it goes on, though lmr
+-- resume did go on with it; and it threw the standard input away that it had kept.
 local h = require "spec.helper"
 
 describe("a job that is stopped while it asks a server", function()
