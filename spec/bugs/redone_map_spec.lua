@@ -1,6 +1,6 @@
 -- A map that ran again, because a reduce had found its run corrupt, could be dropped (drop_task) while another reduce
--- had read the run before: its pairs were in one part of the result and missing in another. And it counted twice among the
--- tasks that are done (ctx.job.done).
+-- had read the run before: its pairs were in one part of the result and missing in another. And it counted twice among
+-- the tasks that are done (ctx.job.done).
 local h = require "spec.helper"
 
 local JOB = [[
