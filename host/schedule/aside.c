@@ -132,7 +132,7 @@ static enum status quarantine_path(const struct driver *d, const struct work *w,
     return attempt_path(d, w, id, d->place.quarantine_dir, ".jsonl", out);
 }
 
-static enum status put_skip(const struct work *w, struct val_map *assignment)
+enum status aside_put_skip(const struct work *w, struct val_map *assignment)
 {
     struct buf list = BUF_EMPTY;
     if (w->skip_count == 0)
@@ -158,7 +158,7 @@ enum status aside_put(const struct driver *d, const struct work *w, struct attem
     }
     if (st == ST_OK) {
         val_map_string(assignment, "quarantine", buf_slice(&scratch));
-        st = put_skip(w, assignment);
+        st = aside_put_skip(w, assignment);
     }
     buf_free(&scratch);
     return st == ST_OK ? st : err_memory(e, "an assignment", scratch.n);

@@ -416,6 +416,8 @@ enum status assign_put(struct driver *d, uint32_t task, const struct running *at
     kinds[a.work->kind].put(&a);
     if (work_is_counted(a.work))
         keep(&a, aside_put(d, a.work, attempt->id, &a.map, e));
+    else if (work_has_units(a.work))
+        keep(&a, aside_put_skip(a.work, &a.map));
     enum status st = val_map_end(&a.map, out);
     buf_free(&a.scratch);
     st = a.status != ST_OK ? a.status : st;

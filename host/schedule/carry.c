@@ -96,6 +96,11 @@ bool work_is_counted(const struct work *w)
     return w->kind == WORK_MAP || w->kind == WORK_REDUCE;
 }
 
+bool work_has_units(const struct work *w)
+{
+    return work_is_counted(w) || w->kind == WORK_SAMPLE;
+}
+
 static void count_commit(struct driver *d, const struct core_action *a)
 {
     const struct work *w = &d->work[a->task];

@@ -79,7 +79,7 @@ static struct verdict_context context_of(const struct driver *d, const struct wo
         .memory_limit = d->job.memory_limit,
         .elapsed_seconds = (double)(sys_wall_clock() - w->first_started) / 1e9,
         .budget_left = d->budget.left,
-        .has_units = work_is_counted(w),
+        .has_units = work_has_units(w),
         .may_quarantine = aside_may_skip(d, w) && err_detail_number(e, "put_aside_max", -1) < 0,
         .may_drop = may_drop(d, w),
         .is_own = is_own_file(d, e->file),
@@ -371,7 +371,7 @@ static void refresh(const struct driver *d, struct question *q)
 {
     struct verdict_context *c = &q->context;
     c->may_drop = may_drop(d, &d->work[q->action.task]);
-    c->may_quarantine = c->may_quarantine && aside_may(d);
+    c->may_quarantine = c->may_quarantine && aside_may_skip(d, &d->work[q->action.task]);
     c->budget_left = d->budget.left;
 }
 

@@ -252,6 +252,8 @@ void carry_message(void *driver, uint32_t slot, const struct wire_message *messa
 void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end);
 /* True for the tasks a user counts: maps and reduces. */
 bool work_is_counted(const struct work *w);
+/* True for those that can pass over a record (group): these, and samples. */
+bool work_has_units(const struct work *w);
 
 /* failed.c */
 /* What an attempt said of its failure, with what the driver knows. */
@@ -289,6 +291,8 @@ void change_loaded(void *driver, enum status st, const struct policy_loaded *loa
 /* aside.c */
 enum status aside_put(const struct driver *d, const struct work *w, struct attempt_id id,
                       struct val_map *assignment, struct err *e);
+/* The part of it that says what to pass over. */
+enum status aside_put_skip(const struct work *w, struct val_map *assignment);
 /* Puts the failure's record (group) on the list of those that the task's attempts pass over. */
 enum status aside_skip(struct work *w, struct err *e);
 bool aside_may(const struct driver *d);

@@ -42,6 +42,8 @@ static void place_by_page(const struct driver *d, const struct core_slot *slot,
         (void)snprintf(e->key, sizeof e->key, "%.*s", (int)strnlen(page->key, POSITION_KEY_MAX),
                        page->key);
     }
+    if (w->kind == WORK_SAMPLE && phase == POS_MAP) /* of which file, the page does not tell */
+        err_at(e, NULL, (int64_t)POSITION_GET(page, offset), (int64_t)POSITION_GET(page, record));
     if (w->kind != WORK_MAP)
         return;
     const struct split *split = &d->plan.splits.splits[w->index];

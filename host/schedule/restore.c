@@ -470,7 +470,7 @@ static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
         if (t->committed)
             forget(d, w, t);
         w->failed_before = t->failed && !t->committed;
-        if (work_is_counted(w))
+        if (work_has_units(w))
             st = take_skips(d, w, e);
     }
     core_restore(&d->core, task, state, t->attempts, t->backups);

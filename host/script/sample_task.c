@@ -28,7 +28,10 @@ struct sample_task {
     struct buf bytes, keys; /* group bytes; struct sample_key of them */
     uint64_t total, stride; /* bytes of the input; bytes from one place to the next */
     uint64_t each;          /* records a place */
-    uint64_t records;       /* given to map */
+    uint64_t records;       /* given to map, or passed over */
+    uint64_t skip_at;       /* the next one that is not for map */
+    struct val_cursor skips;
+    uint64_t skips_left;
     uint64_t emits;         /* so far */
     uint64_t every;         /* one in so many is kept: a power of two */
     struct err err;
@@ -153,10 +156,34 @@ static void at_record(struct sample_task *s, uint64_t offset)
     POSITION_SET(t->script->page, record, s->records);
 }
 
+/* Those that killed attempts before. */
+static void next_skip(struct sample_task *s)
+{
+    struct slice element = slice_of(NULL, 0);
+    s->skip_at = UINT64_MAX;
+    if (s->skips_left == 0 || val_skip(&s->skips, &element) != ST_OK)
+        return;
+    s->skips_left--;
+    int64_t record = val_get_int(element, "record", -1);
+    s->skip_at = record >= 0 ? (uint64_t)record : UINT64_MAX;
+}
+
+/* The function, key and value on top are not for a call. */
+static void pass_over(lua_State *L, struct sample_task *s)
+{
+    lua_pop(L, 3);
+    s->records++;
+    next_skip(s);
+}
+
 /* A record that fails is passed over: the map task that reads it says what becomes of it. */
 static void call_map(lua_State *L, struct sample_task *s)
 {
     struct script *script = s->task->script;
+    if (s->records == s->skip_at) {
+        pass_over(L, s);
+        return;
+    }
     lua_pushvalue(L, s->emit);
     if (s->args == 4)
         lua_pushvalue(L, s->state);
@@ -331,7 +358,11 @@ static enum status put_result(struct sample_task *s, struct buf *out)
 enum status sample_task_run(struct task *t, struct buf *result, struct err *e)
 {
     struct sample_task s = { .task = t, .every = 1 };
+    struct slice skip;
     err_clear(&s.err);
+    if (val_get(t->assignment, "skip", &skip))
+        s.skips_left = val_array(skip, &s.skips);
+    next_skip(&s);
     enum status st = map_parts_init(&s.parts, t, e);
     if (st == ST_OK) {
         plan_places(&s);

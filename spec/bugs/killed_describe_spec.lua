@@ -1,5 +1,5 @@
--- A worker that somebody killed while it loaded the job file ended the job as wrong usage (exit code 2), a job that
--- was to go on as well.
+-- A worker that somebody killed while it loaded the job file ended the job as wrong usage (exit code 2),
+-- and so a job that was to go on.
 local h = require "spec.helper"
 
 describe("a worker that is killed while it loads the job", function()
