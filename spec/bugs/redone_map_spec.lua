@@ -22,7 +22,7 @@ return mr.job { reducers = 2,
    reduce = function(key, values, emit)
       if mr.task().id == "reduce_1" and not there("reduce_1") then wait("reduce_1") end
       if mr.task().id == "reduce_0" and not os.getenv("REJECT") then error("look") end
-      emit(key, values())
+      emit(key, (values()))
    end,
 }
 ]]
@@ -57,6 +57,10 @@ describe("a map that runs again for its run was corrupt", function()
       h.poll(20, h.exists, dir .. "/reduce_1.waits")
       h.poll(20, h.exists, dir .. "/map_0.waits")
       h.write(dir, "map_0", "")
+      h.poll(20, function()
+         return h.sh(("sqlite3 -readonly %s/state/*/journal.db \"select * from attempt where outcome = 'bad_record'\"")
+            :format(dir)).out ~= ""
+      end)
       h.write(dir, "reduce_1", "")
       local result = running:wait(20)
       assert.equal(1, result.code, result.err)
