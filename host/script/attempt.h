@@ -40,7 +40,8 @@
  * and, to try again (lmr replay) what failed before:
  *   only        [ numbers ], ascending: the other records (groups) are read, but map (reduce) is not called on them, whatever is wrong with
  *               them; nor is finish. `skip` is not looked at. RESULT + shown (script/only.h)
- * sample: parts, inputs, pairs as for map (all splits' parts, in order), partitions, group_by, sample_records = n
+ * sample: parts, inputs, pairs as for map (all splits' parts, in order), partitions, group_by, sample_records = n; skip as for map, numbered
+ *         among the records looked at; what is in it is only passed over
  *   RESULT { boundaries = [ encoded group keys ] }  partitions − 1 of them (fewer distinct keys than that: repeated ones are left out, and the list is shorter: the driver
  *   then lowers the partitions of the step to boundaries + 1)
  * stop: round, counters (of the round that ended), previous = counters of the one before | absent   RESULT { stop = bool }
