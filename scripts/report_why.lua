@@ -261,7 +261,8 @@ end
 local function tell_events(events)
    if #events > 0 then text.line "" end
    for i = #events, 1, -1 do
-      text.wrap(("%s  %s: "):format(text.clock(events[i].time), text.safe(events[i].kind)), text.safe(one_line(events[i].text)))
+      text.wrap(("%s  %s: "):format(text.clock(events[i].time), text.safe(events[i].kind)),
+         text.safe(one_line(events[i].text)))
    end
 end
 
