@@ -72,13 +72,16 @@ static const char output_text[] =
 
 static const char exit_text[] =
     "    0     complete\n"
-    "    1     failed\n"
+    "    1     failed; lmr resume goes on after a mend\n"
     "    2     wrong usage, job or profile; nothing was started\n"
     "    3     complete, but records were put aside (lmr quarantine lists them)\n"
     "    4     partial: a policy dropped tasks; there is no _SUCCESS\n"
     "    75    stopped by a policy; lmr resume goes on\n"
-    "    130   interrupted (SIGINT); 143: terminated (SIGTERM)\n"
-    "    129   its terminal has gone (SIGHUP)\n"
+    "    130   interrupted (SIGINT), likewise; 143: terminated (SIGTERM)\n"
+    "    129   its terminal has gone (SIGHUP), likewise\n"
+    "\n"
+    "lmr resume ends as lmr run does, lmr replay with 0 where all holds now and with 1 where "
+    "something still fails. Commands that only tell something give 0, however the job ended.\n"
     "\n"
     "Messages and progress go to standard error, results and help to standard output. A reader "
     "of the results that stops early (as head does) is no failure.\n";
@@ -133,7 +136,16 @@ static const char json_text[] =
     "                         recovered_tasks, failed_tasks, dropped_tasks,\n"
     "                         recovery_rate, seconds_waited, cpu_seconds,\n"
     "                         cpu_seconds_wasted, speculative\n"
+    "                         by_type, by_verdict\n"
     "    slowest, counters, warnings\n"
+    "\n"
+    "lmr quarantine (a line a record or group):\n"
+    "\n"
+    "    task, attempt, unit  map_0; a number; \"record\" or \"group\"\n"
+    "    file, offset         of a record; key: of a group\n"
+    "    record               its number in what the task reads, from 0\n"
+    "    type, message, traceback\n"
+    "    bytes, bytes_total   how it begins, and how long it is\n"
     "\n"
     "lmr replay:\n"
     "\n"
@@ -159,11 +171,15 @@ static const char json_text[] =
     "    tasks                those that failed most\n";
 
 static const char files_text[] =
-    "    ~/.local/state/lmr/JOB-N/   a job's journal; removed by nobody but you\n"
+    "    ~/.local/state/lmr/JOB-N/   journal.db: what happened; quarantine/: what was\n"
+    "                                put aside; removed by nobody but you\n"
     "    DIR/part-00000 …            the result, see lmr help output\n"
     "    DIR/_MANIFEST.json          what the parts are, and the counters\n"
-    "    DIR/_SUCCESS                there once the result is complete\n"
-    "    DIR/.lmr-JOB-N/             parts and runs of a job in work\n";
+    "    DIR/_SUCCESS                there once the result is complete, but for\n"
+    "                                records that were put aside\n"
+    "    DIR/.lmr-JOB-N/             parts and runs of a job in work; kept for\n"
+    "                                lmr resume where a job stopped, failed, or put\n"
+    "                                records aside\n";
 
 static const char environment_text[] =
     "    LMR_STATE_DIR     where journals are kept (--state-dir)\n"

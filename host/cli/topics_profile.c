@@ -101,4 +101,5 @@ const char topic_policies_text[] =
     "\n"
     "It must decide from these alone: what it keeps elsewhere is lost when a job is resumed. It has "
     "no io, os or require, one second and 64 MB. When it fails, the failure is told and the "
-    "built-in verdict stands. limits.max_attempts and retry_budget stand above every verdict.\n";
+    "built-in verdict stands. limits.max_attempts and retry_budget stand above every verdict, and "
+    "no delay is longer than seven days.\n";

@@ -25,9 +25,11 @@ static enum status refuse(const struct history *h, struct err *e)
     int code = h->db ? sqlite3_errcode(h->db) : SQLITE_NOMEM;
     if (code == SQLITE_NOMEM)
         return err_memory(e, h->path, sizeof *h);
-    bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_IOERR;
-    enum status st = err_set(e, damaged ? ST_CORRUPT : ST_USAGE, "cannot read the journal %s: %s",
-                             h->path, sqlite3_errmsg(h->db));
+    bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+    bool unusable = damaged || code == SQLITE_IOERR;
+    enum status st = err_set(e, unusable ? ST_CORRUPT : ST_USAGE, "cannot read the journal %s: %s%s",
+                             h->path, sqlite3_errmsg(h->db),
+                             damaged ? "; it is damaged, and the job can only be run again" : "");
     err_at(e, h->path, -1, -1);
     return st;
 }

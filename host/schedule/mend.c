@@ -90,7 +90,9 @@ bool mend_tries_again(const struct past_task *t)
 
 uint32_t mend_first_attempt(const struct driver *d, const struct past_task *t)
 {
-    if (t && restore_tries_again(d, t) && !t->speculative)
+    if (!t)
+        return 0;
+    if (restore_tries_again(d, t) && !t->speculative)
         return t->winner + 1;
     return d->restore->mend && t->was_published && !t->published_speculative ? t->published + 1 : 0;
 }

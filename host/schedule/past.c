@@ -122,7 +122,9 @@ static enum status read_splits(struct past *p, struct history *h, struct err *e)
 static enum status read_totals(struct past *p, struct history *h, struct err *e)
 {
     static const char sql[] =
-        "SELECT count(*) AS attempts, sum(outcome = 'committed') AS committed, sum(cpu) AS cpu "
+        "SELECT count(*) AS attempts, sum(outcome = 'committed') AS committed, sum(cpu) AS cpu,"
+        " count(DISTINCT CASE WHEN outcome NOT IN ('committed', 'lost', 'ended')"
+        "  AND EXISTS (SELECT 1 FROM task WHERE task.task = attempt.task) THEN task END) AS recovered "
         "FROM attempt WHERE task GLOB '*map_*' OR task GLOB '*reduce_*'";
     struct buf rows = BUF_EMPTY;
     struct val_cursor c;
@@ -130,6 +132,7 @@ static enum status read_totals(struct past *p, struct history *h, struct err *e)
     enum status st = history_query(h, sql, no_params, &rows, e);
     if (st == ST_OK && val_array(buf_slice(&rows), &c) > 0 && val_skip(&c, &row) == ST_OK) {
         p->attempts = (uint64_t)val_get_int(row, "attempts", 0);
+        p->recovered = (uint64_t)val_get_int(row, "recovered", 0);
         p->committed = (uint64_t)val_get_int(row, "committed", 0);
         p->cpu_seconds = val_get_float(row, "cpu", 0);
     }

@@ -43,6 +43,7 @@ struct past {
     struct past_split *splits; /* of the newest step or round, in order */
     size_t split_count;
     uint64_t attempts, committed; /* of maps and reduces */
+    uint64_t recovered;           /* maps and reduces that failed, and committed later */
     double cpu_seconds;           /* of all attempts that have ended */
 };
 

@@ -331,6 +331,7 @@ static enum status take_statistics(struct driver *d, struct err *e)
     if (row.n > 0)
         st = statistics_get(row, &d->statistics, e);
     d->statistics.failed_tasks = 0; /* they are tried again */
+    d->statistics.recovered = p->recovered;
     d->statistics.attempts = d->totals.attempts = p->attempts;
     d->statistics.committed = p->committed;
     d->statistics.cpu_seconds = p->cpu_seconds;
@@ -426,6 +427,7 @@ static void forget(struct driver *d, const struct work *w, const struct past_tas
     const struct journal_place place = { d->step + 1, d->round, task_name(d, w, name) };
     journal_redo(d->journal, &place);
     statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
+    d->statistics.recovered -= t->failed && work_is_counted(w) && d->statistics.recovered > 0;
     d->statistics_changed = true;
     if (work_is_counted(w) && !d->restore->mend && !d->restore->again)
         report_note(d, "files that %s wrote are gone; it runs again", name);
@@ -469,7 +471,7 @@ static enum status restore_task(struct driver *d, uint32_t task, struct err *e)
     } else {
         if (t->committed)
             forget(d, w, t);
-        w->failed_before = t->failed && !t->committed;
+        w->failed_before = t->failed;
         if (work_has_units(w))
             st = take_skips(d, w, e);
     }

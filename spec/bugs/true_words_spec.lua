@@ -67,6 +67,16 @@ describe("what lmr says of failures", function()
       assert.matches("1 of 1 task that failed", lmr("show").out)
    end)
 
+   it("counts a task once that failed, committed, and failed again in a resume --quarantined", function()
+      local lmr = place [[return { on_error = { busy = { max_retries = 1, strategy = "immediate",
+         on_exhausted = "quarantine" } } }]]
+      assert.equal(3, start(lmr).code)
+      local result = lmr("resume", "--quarantined")
+      assert.equal(3, result.code, result.err)
+      assert.matches("recovery +1 of 1 task that failed,", result.err)
+      assert.matches("1 of 1 task that failed", lmr("show").out)
+   end)
+
    it("says that the result of before stands when a resume --quarantined failed", function()
       local lmr, dir = place "return { on_error = { busy = 'quarantine' } }"
       assert.equal(3, start(lmr).code)
