@@ -72,7 +72,7 @@ describe("the merge", function()
          ("merge %s/t 0 0 %s %s/none"):format(dir, paths[1], dir) }
       assert.matches("^error: data_corruption %-1: run file .*/run4 is damaged: a block has a wrong checksum", lines[1])
       assert.matches("^error: data_corruption .*/run1 has no partition 1", lines[2])
-      assert.matches("^error: task_crash .*cannot open .*/none", lines[3])
+      assert.matches("^error: data_corruption .*run file .*/none is gone", lines[3])
       assert.equal(7, #h.ls(dir))
    end)
 end)

@@ -69,7 +69,7 @@ describe("a run file", function()
       local lines = lib.probe { "dump " .. other, "dump " .. dir .. "/missing", "dump " .. h.write(dir, "empty", "") }
       local message = "error: data_corruption -1: run file %s is damaged: it does not begin like a run file"
       assert.equal(message:format(other), lines[1])
-      assert.equal(("error: task_crash -1: cannot open %s/missing: No such file or directory"):format(dir), lines[2])
+      assert.equal(("error: data_corruption -1: run file %s/missing is gone"):format(dir), lines[2])
       assert.matches("^error: data_corruption .*/empty is damaged: it ends too early", lines[3])
    end)
 end)
