@@ -6,7 +6,11 @@
 -- lowest, and the attempts of the task that had most. Exits 1 when fewer than 99.9 % of the jobs were done where every
 -- tenth attempt fails, or it took a minute for each thousand.
 local tool = "build/" .. (os.getenv("LMR_BUILD") or "release") .. "/tools/recovery_sim"
-local first, last = tonumber(arg[1]), tonumber(arg[2])
+local first, last = math.tointeger(tonumber(arg[1])), math.tointeger(tonumber(arg[2]))
+if not first or not last then
+   io.stderr:write("usage: lua5.4 spec/soak/recovery.lua FIRST_SEED LAST_SEED\n")
+   os.exit(2)
+end
 
 local function now()
    local file <close> = assert(io.open("/proc/uptime"))
