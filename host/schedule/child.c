@@ -30,10 +30,15 @@ static void close_on_exec(int fd)
         (void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 }
 
+void child_misused(const char *command)
+{
+    log_error("lmr %s is started by lmr run, not by hand", command);
+}
+
 bool child_begin(const char *command)
 {
     if (!bind_to_driver()) {
-        log_error("lmr %s is started by lmr run, not by hand", command);
+        child_misused(command);
         return false;
     }
     (void)setpgid(0, 0);

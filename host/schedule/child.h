@@ -11,6 +11,8 @@ enum { CHILD_SOCKET_FD = 3, CHILD_PAGE_FD = 4 };
  * terminal reaches the driver alone), and keeps both descriptors from children of user code. False,
  * with a message, when `lmr COMMAND` was not started by a driver. */
 bool child_begin(const char *command);
+/* The message of a `lmr COMMAND` that no driver has started. */
+void child_misused(const char *command);
 /* When memory runs out, the kernel shall take this process and not the driver. Failing at it is no
  * harm. */
 void child_raise_oom_score(void);

@@ -5,30 +5,18 @@
  * They share one mailbox. */
 #include "base/log.h"
 #include "base/sys.h"
+#include "schedule/child.h"
 #include "schedule/format.h"
 #include "schedule/job.h"
-#include "schedule/wire.h"
 #include "script/attempt.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    SOCKET_FD = 3,
-    PAGE_FD = 4,
-    HEARTBEAT_MS = 1000,
-    OOM_SCORE_RAISE = 500,
-    OOM_SCORE_MAX = 1000
-};
+enum { HEARTBEAT_MS = 1000 };
 
 struct worker {
     struct position *page;
@@ -136,7 +124,7 @@ static void *socket_main(void *argument)
     struct wire_reader reader = WIRE_READER_EMPTY;
     int64_t beat_at = sys_now();
     for (;;) {
-        struct pollfd p = { .fd = SOCKET_FD, .events = POLLIN };
+        struct pollfd p = { .fd = CHILD_SOCKET_FD, .events = POLLIN };
         int ready = poll(&p, 1, watch_deadline(w));
         int64_t now = sys_now();
         if (now - beat_at >= (int64_t)HEARTBEAT_MS * 1000000 / 2) {
@@ -147,7 +135,7 @@ static void *socket_main(void *argument)
         if (ready <= 0)
             continue;
         bool closed = false;
-        if (wire_fill(&reader, SOCKET_FD, &closed, NULL) != ST_OK || closed)
+        if (wire_fill(&reader, CHILD_SOCKET_FD, &closed, NULL) != ST_OK || closed)
             leave();
         take_messages(w, &reader);
     }
@@ -168,21 +156,6 @@ static void wait_for_mail(struct worker *w, struct buf *assignment)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void send_message(enum wire_type type, struct slice payload)
-{
-    struct buf out = BUF_EMPTY;
-    struct err e;
-    err_clear(&e);
-    size_t sent = 0;
-    if (wire_put(&out, type, payload, &e) != ST_OK ||
-        wire_send(SOCKET_FD, &out, &sent, &e) != ST_OK) {
-        if (e.status != ST_INTERRUPTED)
-            log_err(&e);
-        _exit(1);
-    }
-    buf_free(&out);
-}
-
 /* attempt_host.put_aside: asks the driver, and waits. */
 static bool ask_put_aside(void *context, const struct err *e)
 {
@@ -200,7 +173,7 @@ static bool ask_put_aside(void *context, const struct err *e)
     w->is_asking = true;
     w->has_answer = w->answer = false;
     pthread_mutex_unlock(&w->lock);
-    send_message(WIRE_ASK, buf_slice(&question));
+    child_send(WIRE_ASK, buf_slice(&question));
     buf_free(&question);
     pthread_mutex_lock(&w->lock);
     while (!w->has_answer)
@@ -281,7 +254,7 @@ static void serve(struct worker *w)
         if (answer(w, serial, st, buf_slice(&result), &e, &message) != ST_OK)
             _exit(1);
         POSITION_SET(w->page, phase, POS_IDLE);
-        send_message(WIRE_RESULT, buf_slice(&message));
+        child_send(WIRE_RESULT, buf_slice(&message));
     }
 }
 
@@ -294,72 +267,27 @@ static void say_hello(void)
     val_map_int(&m, "page", (int64_t)sizeof(struct position));
     if (val_map_end(&m, &hello) != ST_OK)
         _exit(1);
-    send_message(WIRE_HELLO, buf_slice(&hello));
+    child_send(WIRE_HELLO, buf_slice(&hello));
     buf_free(&hello);
 }
 
 /* --- becoming a worker --- */
 
-/* When memory runs out, the kernel shall take a worker and not the driver. Failing at it is no
- * harm. */
-static void raise_oom_score(void)
-{
-    const char *path = "/proc/self/oom_score_adj";
-    struct buf text = BUF_EMPTY;
-    int fd = -1;
-    if (sys_read_file(path, 64, &text, NULL) == ST_OK && buf_terminate(&text) == ST_OK) {
-        long score = strtol((const char *)text.p, NULL, 10) + OOM_SCORE_RAISE;
-        text.n = 0;
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0 &&
-            buf_printf(&text, "%ld", score < OOM_SCORE_MAX ? score : OOM_SCORE_MAX) == ST_OK)
-            (void)sys_write(fd, text.p, text.n, path, "worker.oom_score", NULL);
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    buf_free(&text);
-}
-
-/* Dies with the driver, whose pid the socket knows. PDEATHSIG is set too late when the driver was
- * gone before: then the parent is another. */
-static bool bind_to_driver(void)
-{
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-    if (getsockopt(SOCKET_FD, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-        return false;
-    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == peer.pid;
-}
-
-/* Children of user code (io.popen) inherit neither the socket nor the page. */
-static void close_on_exec(int fd)
-{
-    int flags = fcntl(fd, F_GETFD);
-    if (flags >= 0)
-        (void)fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
-}
-
 int worker_main(void)
 {
-    static const char misuse[] = "lmr worker is started by lmr run, not by hand";
-    if (!bind_to_driver()) {
-        log_error("%s", misuse);
+    if (!child_begin("worker"))
         return 2;
-    }
     struct worker w = { .lock = PTHREAD_MUTEX_INITIALIZER,
                         .came = PTHREAD_COND_INITIALIZER,
                         .mail = BUF_EMPTY };
-    void *page = mmap(NULL, sizeof(struct position), PROT_READ | PROT_WRITE, MAP_SHARED, PAGE_FD,
-                      0);
+    void *page = mmap(NULL, sizeof(struct position), PROT_READ | PROT_WRITE, MAP_SHARED,
+                      CHILD_PAGE_FD, 0);
     if (page == MAP_FAILED) {
-        log_error("%s", misuse);
+        child_misused("worker");
         return 2;
     }
     w.page = page;
-    (void)setpgid(0, 0);
-    close_on_exec(SOCKET_FD);
-    close_on_exec(PAGE_FD);
-    raise_oom_score();
+    child_raise_oom_score();
     pthread_t thread;
     if (pthread_create(&thread, NULL, socket_main, &w) != 0) {
         log_error("cannot start the worker's second thread: %s", strerror(errno));
