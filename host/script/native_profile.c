@@ -155,45 +155,50 @@ static int read_rules(lua_State *L)
     return 1;
 }
 
+/* The first three arguments of each: rules, err, context. */
+struct question {
+    struct rules_handle *h;
+    struct err err;
+    struct verdict_context context;
+};
+
+static void read_question(lua_State *L, struct question *q)
+{
+    q->h = luaL_checkudata(L, 1, RULES);
+    read_err(L, 2, &q->err);
+    read_context(L, 3, &q->context);
+}
+
 /* verdict(rules, err, context) → as push_next */
 static int verdict(lua_State *L)
 {
-    struct rules_handle *h = luaL_checkudata(L, 1, RULES);
-    struct verdict_context context;
+    struct question q;
     struct verdict v;
-    struct err e;
-    read_err(L, 2, &e);
-    read_context(L, 3, &context);
-    return push_next(L, h, verdict_begin(&h->rules, &e, &context, &h->ask, &v), &v);
+    read_question(L, &q);
+    return push_next(L, q.h, verdict_begin(&q.h->rules, &q.err, &q.context, &q.h->ask, &v), &v);
 }
 
 /* verdict_answer(rules, err, context, answer) → as push_next: goes on with what the function said */
 static int answer(lua_State *L)
 {
     struct script *s = script_of(L);
-    struct rules_handle *h = luaL_checkudata(L, 1, RULES);
-    struct verdict_context context;
+    struct question q;
     struct verdict v;
-    struct err e;
-    read_err(L, 2, &e);
-    read_context(L, 3, &context);
+    read_question(L, &q);
     s->bytes.n = 0;
     enum status st = lua_isnoneornil(L, 4) ? val_put_null(&s->bytes) : value_encode(&s->encoder, L, 4, &s->bytes);
     if (st != ST_OK)
         return luaL_error(L, "a verdict that cannot be encoded");
-    return push_next(L, h, verdict_answer(&h->rules, &e, &context, &h->ask, buf_slice(&s->bytes), &v), &v);
+    return push_next(L, q.h, verdict_answer(&q.h->rules, &q.err, &q.context, &q.h->ask, buf_slice(&s->bytes), &v), &v);
 }
 
 /* verdict_without(rules, err, context, problem) → the verdict, the function having failed */
 static int without_answer(lua_State *L)
 {
-    struct rules_handle *h = luaL_checkudata(L, 1, RULES);
-    struct verdict_context context;
+    struct question q;
     struct verdict v;
-    struct err e;
-    read_err(L, 2, &e);
-    read_context(L, 3, &context);
-    verdict_no_answer(&h->rules, &e, &context, &h->ask, luaL_checkstring(L, 4), &v);
+    read_question(L, &q);
+    verdict_no_answer(&q.h->rules, &q.err, &q.context, &q.h->ask, luaL_checkstring(L, 4), &v);
     push_verdict(L, &v);
     return 1;
 }
