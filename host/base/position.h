@@ -40,4 +40,21 @@ static_assert(sizeof(struct position) <= 4096, "the position fits a page");
 #define POSITION_SET(position, field, value) atomic_store_explicit(&(position)->field, (value), memory_order_relaxed)
 #define POSITION_GET(position, field) atomic_load_explicit(&(position)->field, memory_order_relaxed)
 
+/* An attempt begins: the page tells of it, and not of the one before. The serial is stored last. */
+static inline void position_begin(struct position *page, uint64_t serial)
+{
+    POSITION_SET(page, phase, POS_LOAD);
+    POSITION_SET(page, part, 0);
+    POSITION_SET(page, offset, 0);
+    POSITION_SET(page, record, 0);
+    POSITION_SET(page, bytes_in, 0);
+    POSITION_SET(page, pairs_out, 0);
+    POSITION_SET(page, spills, 0);
+    POSITION_SET(page, script_memory, 0);
+    POSITION_SET(page, script_memory_peak, 0);
+    POSITION_SET(page, cpu_ns, 0);
+    page->status[0] = page->key[0] = '\0';
+    POSITION_SET(page, attempt_serial, serial);
+}
+
 #endif

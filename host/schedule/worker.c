@@ -211,22 +211,6 @@ static enum status answer(const struct worker *w, int64_t serial, enum status st
     return st;
 }
 
-/* The page tells of the attempt that begins, not of the one before. */
-static void reset_page(struct position *page, int64_t serial)
-{
-    POSITION_SET(page, phase, POS_LOAD);
-    POSITION_SET(page, part, 0);
-    POSITION_SET(page, offset, 0);
-    POSITION_SET(page, record, 0);
-    POSITION_SET(page, bytes_in, 0);
-    POSITION_SET(page, pairs_out, 0);
-    POSITION_SET(page, spills, 0);
-    POSITION_SET(page, script_memory_peak, 0);
-    POSITION_SET(page, cpu_ns, 0);
-    page->status[0] = page->key[0] = '\0';
-    POSITION_SET(page, attempt_serial, (uint64_t)serial);
-}
-
 static void serve(struct worker *w)
 {
     struct buf assignment = BUF_EMPTY, result = BUF_EMPTY, message = BUF_EMPTY;
@@ -236,7 +220,7 @@ static void serve(struct worker *w)
         int64_t serial = val_get_int(a, "serial", 0);
         atomic_store(&w->cpu_start, sys_cpu_time());
         int64_t started = sys_now();
-        reset_page(w->page, serial);
+        position_begin(w->page, (uint64_t)serial);
         pthread_mutex_lock(&w->lock);
         w->serial = serial;
         pthread_mutex_unlock(&w->lock);

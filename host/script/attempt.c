@@ -113,20 +113,6 @@ static const struct kind *find_kind(struct slice assignment)
     return NULL;
 }
 
-static void reset_page(struct position *page, uint64_t serial)
-{
-    POSITION_SET(page, phase, POS_LOAD);
-    POSITION_SET(page, part, 0);
-    POSITION_SET(page, offset, 0);
-    POSITION_SET(page, record, 0);
-    POSITION_SET(page, bytes_in, 0);
-    POSITION_SET(page, pairs_out, 0);
-    POSITION_SET(page, spills, 0);
-    POSITION_SET(page, script_memory, 0);
-    page->status[0] = page->key[0] = '\0';
-    POSITION_SET(page, attempt_serial, serial);
-}
-
 /* What fails while the job file runs is the job's own mistake, found before anything was started. */
 static enum status settle(struct position *page, enum status st, struct err *e)
 {
@@ -186,7 +172,7 @@ enum status script_attempt(struct slice assignment, struct position *page, const
     const struct kind *kind = find_kind(assignment);
     if (!kind)
         return err_set(e, ST_USAGE, "an assignment of no known kind");
-    reset_page(page, (uint64_t)val_get_int(assignment, "serial", 0));
+    position_begin(page, (uint64_t)val_get_int(assignment, "serial", 0));
     enum status st = kind->needs_script ? run_scripted(kind, assignment, page, host, result, e)
                                         : run_plain(kind, assignment, page, result, e);
     POSITION_SET(page, phase, POS_IDLE);
