@@ -9,14 +9,16 @@ describe("a signal that is ignored from the start", function()
       local script = h.write(dir, "run.sh", ([[
          trap '' INT HUP
          cd %s
-         exec "$LMR" run --quiet -m 'while not io.open("go") do mr.sleep(0.02) end emit(value)' in.txt
+         exec "$LMR" run --quiet -m 'io.open("here", "w"):close()
+            while not io.open("go") do mr.sleep(0.02) end emit(value)' in.txt
       ]]):format(h.quote(dir)))
       local run = h.background({ script }, { binary = "/bin/sh" })
-      h.poll(10, function() return h.sh("pgrep -P " .. run:pid()).code == 0 end)
-      os.execute("sleep 0.1")
+      h.poll(10, h.exists, dir .. "/here")
+      -- HUP and INT are the lowest two bits; what is ignored is dropped as it is sent, so nobody need wait.
+      local status = h.read("/proc/" .. run:pid() .. "/status")
+      assert.are.equal(3, tonumber(status:match("SigIgn:%s*(%x+)"), 16) & 3)
       run:kill("INT")
       run:kill("HUP")
-      os.execute("sleep 0.2")
       h.write(dir, "go", "")
       local result = run:wait(20)
       assert.are.equal("", result.err)
