@@ -98,6 +98,7 @@ struct split_part {
     const char *path;
     uint64_t from, to;
     uint64_t size;
+    int64_t mtime; /* of the file when it was planned, nanoseconds; 0: not known */
     uint32_t input;
     bool whole;                      /* like the next two, as in struct input_file */
     const char *secret, *validator;

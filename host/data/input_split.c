@@ -42,6 +42,7 @@ static enum status add_part(struct planner *p, const struct input_file *f, uint6
                                .from = from,
                                .to = to,
                                .size = f->size,
+                               .mtime = f->mtime,
                                .input = f->input,
                                .whole = f->whole,
                                .secret = f->secret,

@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 
-enum { HISTORY_SCHEMA = 2 }; /* of the tables in journal.c */
+enum { HISTORY_SCHEMA = 3 }; /* of the tables in journal.c */
 
 struct history;
 

@@ -9,7 +9,7 @@
 /* Nobody else writes, but a backup or a curious reader may lock the file for a moment. */
 enum { BUSY_MS = 20000 };
 
-#define SCHEMA_TEXT "2"
+#define SCHEMA_TEXT "3"
 
 /* As `sqlite3 journal.db .schema` shows it, comments included. */
 static const char schema[] =
@@ -23,7 +23,8 @@ static const char schema[] =
     "  PRIMARY KEY (step, round)) WITHOUT ROWID;\n"
     "CREATE TABLE split ( -- what each map task reads: bytes first … last − 1 of a file that had `size`\n"
     "  step INTEGER, round INTEGER, task TEXT, part INTEGER,\n"
-    "  path TEXT, first INTEGER, last INTEGER, size INTEGER);\n"
+    "  path TEXT, first INTEGER, last INTEGER, size INTEGER,\n"
+    "  mtime INTEGER); -- of the file, nanoseconds since 1970; NULL: not known (it is behind a server)\n"
     "CREATE TABLE task ( -- a row is the commit of a task: its winning attempt\n"
     "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER, speculative INTEGER,\n"
     "  PRIMARY KEY (step, round, task)) WITHOUT ROWID;\n"
@@ -42,11 +43,17 @@ static const char schema[] =
     "  same_failures INTEGER, -- of this task with that fingerprint, this one included\n"
     "  verdict TEXT, rule TEXT, reason TEXT, delay REAL, -- what was decided, by which rule, why\n"
     "  assignment BLOB, -- encoded, of one that failed or put something aside: lmr replay\n"
-    "  result BLOB); -- encoded, of one that committed\n"
+    "  result BLOB, -- encoded, of one that committed\n"
+    "  went_on_at INTEGER); -- the record it went on from, by a task checkpoint; NULL: it began anew\n"
     "CREATE TABLE file ( -- files of winning attempts\n"
     "  step INTEGER, round INTEGER, task TEXT,\n"
     "  kind TEXT, -- run, part, side (mr.output), quarantine\n"
     "  path TEXT, name TEXT, records INTEGER, bytes INTEGER, checksum TEXT);\n"
+    "CREATE TABLE checkpoint ( -- kept copies of this journal: lmr resume --from NUMBER\n"
+    "  number INTEGER PRIMARY KEY, time INTEGER, reason TEXT, path TEXT, bytes INTEGER,\n"
+    "  step INTEGER, round INTEGER, done INTEGER, tasks INTEGER);\n"
+    "CREATE TABLE garbage ( -- files of rounds that are over, kept for checkpoints up to this step and round\n"
+    "  path TEXT PRIMARY KEY, step INTEGER, round INTEGER) WITHOUT ROWID;\n"
     "CREATE TABLE counter (step INTEGER, round INTEGER, \"group\" TEXT, name TEXT, value);\n"
     "CREATE TABLE event (time INTEGER, kind TEXT, text TEXT); -- warning, note, detail, profile, drop\n";
 
@@ -70,11 +77,11 @@ enum statement {
 static const char *const statements[STATEMENTS] = {
     [PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?, ?)",
     [PUT_STEP] = "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?)",
-    [PUT_SPLIT] = "INSERT INTO split VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_SPLIT] = "INSERT INTO split VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_TASK] = "INSERT INTO task VALUES (?, ?, ?, ?, ?)",
     [PUT_ATTEMPT] =
         ("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-         "?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+         "?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [PUT_FILE] = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_COUNTER] = "INSERT INTO counter VALUES (?, ?, ?, ?, ?)",
     [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
@@ -210,7 +217,7 @@ void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t map
 }
 
 void journal_split(struct journal *j, const struct journal_place *place, uint32_t part,
-                   const char *path, uint64_t from, uint64_t to, uint64_t size)
+                   const char *path, uint64_t from, uint64_t to, uint64_t size, int64_t mtime)
 {
     sqlite3_stmt *s = begin(j, PUT_SPLIT);
     if (!s)
@@ -221,6 +228,8 @@ void journal_split(struct journal *j, const struct journal_place *place, uint32_
     (void)sqlite3_bind_int64(s, 6, (int64_t)from);
     (void)sqlite3_bind_int64(s, 7, (int64_t)to);
     (void)sqlite3_bind_int64(s, 8, (int64_t)size);
+    if (mtime)
+        (void)sqlite3_bind_int64(s, 9, mtime);
     run(j, s);
 }
 
@@ -251,7 +260,8 @@ enum {
     COLUMN_REASON,
     COLUMN_DELAY,
     COLUMN_ASSIGNMENT,
-    COLUMN_RESULT
+    COLUMN_RESULT,
+    COLUMN_WENT_ON_AT
 };
 
 static void bind_known_text(sqlite3_stmt *s, int i, const char *text)
@@ -320,6 +330,7 @@ void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
     bind_decision(s, attempt);
     bind_slice(s, COLUMN_ASSIGNMENT, attempt->assignment, true);
     bind_slice(s, COLUMN_RESULT, attempt->result, true);
+    bind_known_number(s, COLUMN_WENT_ON_AT, attempt->went_on_at, attempt->went_on_at > 0);
     run(j, s);
 }
 

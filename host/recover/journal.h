@@ -8,7 +8,8 @@
  * A failed write is remembered and given by the next journal_flush: the functions between return
  * nothing. A full disk is ST_DISK_FULL, anything else ST_CRASH; the message names the file.
  *
- * Tables (schema version 2, in journal.c): job, step, split, task, attempt, file, counter, event. */
+ * Tables (schema version 3, in journal.c): job, step, split, task, attempt, file, checkpoint, garbage,
+ * counter, event. */
 #ifndef LMR_RECOVER_JOURNAL_H
 #define LMR_RECOVER_JOURNAL_H
 
@@ -39,6 +40,7 @@ struct journal_attempt {
     double delay_seconds;    /* before the retry */
     struct slice assignment; /* of one that failed or put something aside: what to replay */
     struct slice result;     /* of one that committed */
+    int64_t went_on_at;      /* the record it went on from, by a task checkpoint; 0: it began anew */
 };
 
 struct journal_file {
@@ -63,9 +65,10 @@ void journal_job_blob(struct journal *j, const char *key, struct slice value);
  */
 void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t maps, uint32_t reduces,
                   struct slice boundaries);
-/* Part number `part` of what a map task reads. */
+/* Part number `part` of what a map task reads: bytes from … to − 1 of a file of `size` bytes; mtime in
+ * nanoseconds, 0: not known. */
 void journal_split(struct journal *j, const struct journal_place *place, uint32_t part,
-                   const char *path, uint64_t from, uint64_t to, uint64_t size);
+                   const char *path, uint64_t from, uint64_t to, uint64_t size, int64_t mtime);
 void journal_attempt(struct journal *j, const struct journal_attempt *attempt);
 /* The commit of a task. */
 void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt,

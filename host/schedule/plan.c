@@ -202,7 +202,8 @@ static void journal_splits(struct driver *d, const struct split *split, const ch
     struct journal_place place = { d->step + 1, d->round, task };
     for (size_t i = 0; i < split->count; i++) {
         const struct split_part *p = &split->parts[i];
-        journal_split(d->journal, &place, (uint32_t)i, p->path, p->from, p->to, p->size);
+        journal_split(d->journal, &place, (uint32_t)i, p->path, p->from, p->to, p->size,
+                      p->mtime);
     }
 }
 
