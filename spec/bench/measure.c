@@ -4,11 +4,12 @@
  *
  * The command's standard output and error go into the files OUT and ERR. A line is written to REPORT:
  * seconds on the wall, user seconds, system seconds, the greatest resident size of any of its processes in
- * KiB, and the exit status (128 + the signal's number when a signal ended it). User, system and size take in the
- * descendants that were waited for. */
+ * KiB, and the exit status (128 + the signal's number when a signal ended it). User, system and size take in all
+ * descendants: those whose parent was killed are waited for here. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -59,6 +60,8 @@ int main(int argc, char **argv)
         fputs("usage: measure REPORT OUT ERR COMMAND ARGUMENT...\n", stderr);
         return 2;
     }
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+        die("prctl");
     double start = now();
     pid_t pid = fork();
     if (pid < 0)
@@ -67,9 +70,13 @@ int main(int argc, char **argv)
         run(argv);
     int status;
     struct rusage usage;
-    if (wait4(pid, &status, 0, &usage) < 0)
-        die("wait4");
+    if (waitpid(pid, &status, 0) < 0)
+        die("waitpid");
     double wall = now() - start;
+    while (wait(NULL) > 0)
+        continue;
+    if (getrusage(RUSAGE_CHILDREN, &usage) != 0)
+        die("getrusage");
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     FILE *report = fopen(argv[1], "w");
     if (report == NULL)

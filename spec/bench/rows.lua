@@ -133,6 +133,44 @@ return {
       },
    },
    {
+      name = "checkpoint", input = DATA .. "common.txt", check = "lines", runs_factor = 2,
+      commands = {
+         on = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2"),
+         off = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2 --set checkpoint.enabled=false"),
+      },
+      rows = {
+         { work = "60 MB with checkpoints", ours = "on", theirs = "off", other = "without", target = 1.02 },
+         { work = "the same, CPU", ours = "on", theirs = "off", other = "without", target = 1.02, by = "cpu" },
+      },
+   },
+   {
+      name = "checkpoint_large", input = DATA .. "large.txt", check = "lines",
+      make = "cat build/bench/corpus.txt build/bench/grep.txt build/bench/corpus.txt",
+      commands = {
+         on = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2"),
+         off = lmr(JOBS .. "word_count_gmatch.lua", "--workers 2 --set checkpoint.enabled=false"),
+         often = lmr(JOBS .. "word_count_gmatch.lua",
+            "--workers 2 --set checkpoint.checkpoint_interval_seconds=1"),
+      },
+      rows = {
+         { work = "1 GB with checkpoints", ours = "on", theirs = "off", other = "without", target = 1.01 },
+         { work = "the same, CPU", ours = "on", theirs = "off", other = "without", target = 1.01, by = "cpu" },
+         { work = "the same, every second", ours = "often", theirs = "off", other = "without" },
+      },
+   },
+   {
+      name = "resume", input = DATA .. "large.txt", check = "lines",
+      make = "cat build/bench/corpus.txt build/bench/grep.txt build/bench/corpus.txt",
+      commands = {
+         killed = { BENCH .. "killed_half_way.sh", "LMR", "@", "OUT" },
+         whole = lmr(JOBS .. "killed_half_way.lua", "--workers 2"),
+      },
+      rows = {
+         { work = "1 GB, driver killed half-way, resumed: CPU", ours = "killed", theirs = "whole",
+           other = "undisturbed", target = 1.05, by = "cpu" },
+      },
+   },
+   {
       name = "start", input = DATA .. "one_line.txt", check = "none", runs_factor = 4,
       make = "echo 'one line of input'",
       commands = {
