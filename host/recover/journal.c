@@ -45,6 +45,10 @@ static const char schema[] =
     "  assignment BLOB, -- encoded, of one that failed or put something aside: lmr replay\n"
     "  result BLOB, -- encoded, of one that committed\n"
     "  went_on_at INTEGER); -- the record it went on from, by a task checkpoint; NULL: it began anew\n"
+    "CREATE TABLE running ( -- attempts that a worker has; a driver that was killed leaves them here\n"
+    "  step INTEGER, round INTEGER, task TEXT, attempt INTEGER, speculative INTEGER,\n"
+    "  worker INTEGER, started INTEGER,\n"
+    "  PRIMARY KEY (step, round, task, attempt, speculative)) WITHOUT ROWID;\n"
     "CREATE TABLE file ( -- files of winning attempts\n"
     "  step INTEGER, round INTEGER, task TEXT,\n"
     "  kind TEXT, -- run, part, side (mr.output), quarantine\n"
@@ -63,9 +67,11 @@ enum statement {
     PUT_SPLIT,
     PUT_TASK,
     PUT_ATTEMPT,
+    PUT_RUNNING,
     PUT_FILE,
     PUT_COUNTER,
     PUT_EVENT,
+    CUT_RUNNING,
     CUT_TASK,
     CUT_FILES,
     CUT_COUNTERS,
@@ -82,9 +88,12 @@ static const char *const statements[STATEMENTS] = {
     [PUT_ATTEMPT] =
         ("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
          "?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+    [PUT_RUNNING] = "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?)",
     [PUT_FILE] = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PUT_COUNTER] = "INSERT INTO counter VALUES (?, ?, ?, ?, ?)",
     [PUT_EVENT] = "INSERT INTO event VALUES (?, ?, ?)",
+    [CUT_RUNNING] = ("DELETE FROM running WHERE step = ? AND round = ? AND task = ? AND attempt = ? "
+                     "AND speculative = ?"),
     [CUT_TASK] = "DELETE FROM task WHERE step = ? AND round = ? AND task = ?",
     [CUT_FILES] = "DELETE FROM file WHERE step = ? AND round = ? AND task = ?",
     [CUT_COUNTERS] = "DELETE FROM counter WHERE step = ? AND round = ?",
@@ -99,8 +108,19 @@ struct journal {
     bool durable;
     bool is_new;        /* the first transaction is not over */
     bool is_synced;     /* the database file itself is known to be on disk */
+    bool is_light;      /* commits do not wait for the disk at present, though the journal is durable */
+    struct buf waiting; /* struct handed, not yet written */
     struct err failure; /* ST_OK: none */
     char *path;
+};
+
+/* An attempt that a worker has. */
+struct handed {
+    uint32_t step, round, attempt;
+    bool speculative;
+    long worker;
+    int64_t started;
+    char task[JOURNAL_TASK_MAX];
 };
 
 /* --- running statements; the first failure stays --- */
@@ -137,10 +157,25 @@ static void run(struct journal *j, sqlite3_stmt *s)
     (void)sqlite3_clear_bindings(s);
 }
 
+static void execute(struct journal *j, const char *sql)
+{
+    if (j->failure.status == ST_OK && sqlite3_exec(j->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail(j);
+}
+
+/* Between transactions. */
+static void set_light(struct journal *j, bool light)
+{
+    if (j->is_light != light && j->durable && !j->is_new)
+        execute(j, light ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
+    j->is_light = light;
+}
+
 /* The statement, inside a transaction; NULL when the journal has failed. */
 static sqlite3_stmt *begin(struct journal *j, enum statement which)
 {
     if (!j->open) {
+        set_light(j, false);
         sqlite3_stmt *s = statement(j, BEGIN);
         if (!s)
             return NULL;
@@ -312,6 +347,88 @@ static const char *outcome_of(const struct journal_attempt *attempt)
     return attempt->err ? attempt->err->type : "committed";
 }
 
+/* --- attempts that run --- */
+
+void journal_running(struct journal *j, const struct journal_place *place, uint32_t attempt,
+                     bool speculative, long worker, int64_t started)
+{
+    struct handed row = { place->step, place->round, attempt, speculative, worker, started, "" };
+    (void)snprintf(row.task, sizeof row.task, "%s", place->task);
+    if (buf_append(&j->waiting, &row, sizeof row) != ST_OK && j->failure.status == ST_OK)
+        (void)err_memory(&j->failure, "the journal", j->waiting.n);
+}
+
+static void put_running(struct journal *j, const struct handed *row)
+{
+    sqlite3_stmt *s = statement(j, PUT_RUNNING);
+    if (!s)
+        return;
+    bind_place(s, &(struct journal_place){ row->step, row->round, row->task });
+    (void)sqlite3_bind_int64(s, 4, row->attempt);
+    (void)sqlite3_bind_int64(s, 5, row->speculative);
+    (void)sqlite3_bind_int64(s, 6, row->worker);
+    (void)sqlite3_bind_int64(s, 7, row->started);
+    run(j, s);
+}
+
+/* A transaction that holds nothing else need not wait for the disk: when the machine dies, no
+ * worker outlives it. */
+static void write_running(struct journal *j)
+{
+    struct handed row;
+    if (j->waiting.n == 0 || j->failure.status != ST_OK)
+        return;
+    if (!j->open) {
+        set_light(j, true);
+        execute(j, "BEGIN");
+        j->open = j->failure.status == ST_OK;
+    }
+    for (size_t at = 0; at < j->waiting.n; at += sizeof row) {
+        memcpy(&row, j->waiting.p + at, sizeof row);
+        put_running(j, &row);
+    }
+    j->waiting.n = 0;
+}
+
+static bool still_waits(struct journal *j, const struct journal_attempt *attempt)
+{
+    struct handed row;
+    for (size_t at = 0; at < j->waiting.n; at += sizeof row) {
+        memcpy(&row, j->waiting.p + at, sizeof row);
+        if (row.attempt != attempt->attempt || row.speculative != attempt->speculative ||
+            row.step != attempt->place.step || row.round != attempt->place.round ||
+            strcmp(row.task, attempt->place.task) != 0)
+            continue;
+        memmove(j->waiting.p + at, j->waiting.p + at + sizeof row, j->waiting.n - at - sizeof row);
+        j->waiting.n -= sizeof row;
+        return true;
+    }
+    return false;
+}
+
+static void end_running(struct journal *j, const struct journal_attempt *attempt)
+{
+    if (still_waits(j, attempt))
+        return;
+    sqlite3_stmt *s = begin(j, CUT_RUNNING);
+    if (!s)
+        return;
+    bind_place(s, &attempt->place);
+    (void)sqlite3_bind_int64(s, 4, attempt->attempt);
+    (void)sqlite3_bind_int64(s, 5, attempt->speculative);
+    run(j, s);
+}
+
+/* Those that a driver left which was killed: they have ended with it, at a time that nobody knows. */
+static void end_left(struct journal *j)
+{
+    execute(j, "INSERT INTO attempt (step, round, task, attempt, speculative, worker, started, ended,"
+               " cpu, outcome, message)"
+               " SELECT step, round, task, attempt, speculative, worker, started, started, 0, 'ended',"
+               " 'the driver was killed while it ran' FROM running;"
+               "DELETE FROM running;");
+}
+
 void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
 {
     sqlite3_stmt *s = begin(j, PUT_ATTEMPT);
@@ -332,6 +449,7 @@ void journal_attempt(struct journal *j, const struct journal_attempt *attempt)
     bind_slice(s, COLUMN_RESULT, attempt->result, true);
     bind_known_number(s, COLUMN_WENT_ON_AT, attempt->went_on_at, attempt->went_on_at > 0);
     run(j, s);
+    end_running(j, attempt);
 }
 
 void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt,
@@ -413,12 +531,6 @@ void journal_event(struct journal *j, const char *kind, const char *text)
 
 /* --- open, flush, close --- */
 
-static void execute(struct journal *j, const char *sql)
-{
-    if (j->failure.status == ST_OK && sqlite3_exec(j->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail(j);
-}
-
 /* What the first transaction holds (schema and plan) need not wait for the disk: the first commit
  * of a task syncs the same WAL, and comes after journal_settle. */
 static void end_first_transaction(struct journal *j)
@@ -442,8 +554,10 @@ void journal_settle(struct journal *j)
 
 enum status journal_flush(struct journal *j, struct err *e)
 {
+    write_running(j);
     if (j->open && j->failure.status == ST_OK) {
-        journal_settle(j);
+        if (!j->is_light)
+            journal_settle(j);
         sqlite3_stmt *s = statement(j, COMMIT);
         if (s)
             run(j, s);
@@ -459,6 +573,7 @@ enum status journal_flush(struct journal *j, struct err *e)
 void journal_last(struct journal *j)
 {
     CHECK(!j->open);
+    set_light(j, false);
     execute(j, "PRAGMA synchronous = NORMAL");
 }
 
@@ -538,6 +653,7 @@ enum status journal_open(const char *path, bool durable, struct journal **out, s
     if (j->failure.status == ST_OK)
         check_schema(j);
     end_first_transaction(j);
+    end_left(j);
     return opened(j, out, e);
 }
 
@@ -549,6 +665,7 @@ enum status journal_close(struct journal *j, struct err *e)
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(j->prepared[i]);
     (void)sqlite3_close(j->db);
+    buf_free(&j->waiting);
     sys_free(j->path);
     sys_free(j);
     return st;

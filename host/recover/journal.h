@@ -8,8 +8,8 @@
  * A failed write is remembered and given by the next journal_flush: the functions between return
  * nothing. A full disk is ST_DISK_FULL, anything else ST_CRASH; the message names the file.
  *
- * Tables (schema version 3, in journal.c): job, step, split, task, attempt, file, checkpoint, garbage,
- * counter, event. */
+ * Tables (schema version 3, in journal.c): job, step, split, task, attempt, running, file,
+ * checkpoint, garbage, counter, event. */
 #ifndef LMR_RECOVER_JOURNAL_H
 #define LMR_RECOVER_JOURNAL_H
 
@@ -22,6 +22,9 @@ struct journal_place {
     uint32_t step, round;
     const char *task; /* "map_0" */
 };
+
+/* Longest name of a task, with its NUL. */
+enum { JOURNAL_TASK_MAX = 64 };
 
 struct journal_attempt {
     struct journal_place place;
@@ -54,7 +57,8 @@ struct journal_file {
 
 /* Creates the journal of a new job; `path` must not exist. */
 enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e);
-/* Opens the journal of a job that is gone on with, for writing. ST_USAGE when its tables are not those of
+/* Opens the journal of a job that is gone on with, for writing; attempts that a killed driver left
+ * running have ended then. ST_USAGE when its tables are not those of
  * this lmr; ST_CRASH, ST_DISK_FULL, ST_CORRUPT. */
 enum status journal_open(const char *path, bool durable, struct journal **out, struct err *e);
 /* A row of `job`: state, output_dir, plan_hash, … Replaces an earlier one of the same key. */
@@ -69,6 +73,10 @@ void journal_step(struct journal *j, uint32_t step, uint32_t round, uint32_t map
  * nanoseconds, 0: not known. */
 void journal_split(struct journal *j, const struct journal_place *place, uint32_t part,
                    const char *path, uint64_t from, uint64_t to, uint64_t size, int64_t mtime);
+/* The attempt is about to be handed to a worker (pid); journal_attempt ends that. On disk with the
+ * next journal_flush, for all who read the file; what a machine that loses its power forgets of it is no loss. */
+void journal_running(struct journal *j, const struct journal_place *place, uint32_t attempt,
+                     bool speculative, long worker, int64_t started);
 void journal_attempt(struct journal *j, const struct journal_attempt *attempt);
 /* The commit of a task. */
 void journal_commit(struct journal *j, const struct journal_place *place, uint32_t attempt,

@@ -152,6 +152,13 @@ static void record_assign(struct driver *d, const struct core_action *a)
                                             .serial = a->serial,
                                             .started = sys_wall_clock(),
                                             .worker = pool_pid(d->pool, a->slot) };
+    if (!d->journal)
+        return;
+    char name[TASK_NAME_MAX];
+    const struct running *r = &d->running[a->slot];
+    const struct journal_place place = { d->step + 1, d->round,
+                                         task_name(d, &d->work[a->task], name) };
+    journal_running(d->journal, &place, r->id.number, r->id.speculative, r->worker, r->started);
 }
 
 /* --- actions: effects --- */

@@ -140,7 +140,7 @@ void core_restore(struct core *c, uint32_t task, enum core_state state, uint32_t
     CHECK(!c->begun && task < c->task_count && c->tasks[task].state == TASK_BLOCKED);
     CHECK(state == TASK_BLOCKED || state == TASK_COMMITTED || state == TASK_DROPPED);
     c->tasks[task].state = state;
-    c->tasks[task].attempts = attempts;
+    c->tasks[task].attempts = c->tasks[task].attempts_before = attempts;
     c->tasks[task].backups = backups;
 }
 

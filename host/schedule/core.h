@@ -182,6 +182,7 @@ struct core_task {
     uint32_t stage;
     uint32_t slot, backup; /* where its attempts run, or CORE_NONE; backup: the second of two */
     uint32_t attempts;     /* normal ones so far */
+    uint32_t attempts_before; /* of these, before the job went on: they do not count against limits */
     uint32_t backups;      /* speculative ones so far */
     uint32_t failures;     /* that asked for a verdict */
     uint32_t same_failures; /* of the newest failure */

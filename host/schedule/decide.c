@@ -75,7 +75,7 @@ static struct verdict_context context_of(const struct driver *d, const struct wo
         .limits = &d->core.limits,
         .task_name = task_name(d, w, name),
         .job_seed = d->seed,
-        .attempts = d->core.tasks[a->task].attempts,
+        .attempts = d->core.tasks[a->task].attempts - d->core.tasks[a->task].attempts_before,
         .memory_limit = d->job.memory_limit,
         .elapsed_seconds = (double)(sys_wall_clock() - w->first_started) / 1e9,
         .budget_left = d->budget.left,

@@ -21,7 +21,7 @@ struct judge_facts {
     const struct core_limits *limits;
     const char *task_name;
     uint64_t job_seed;
-    uint32_t attempts;      /* normal ones of the task so far (core_task.attempts) */
+    uint32_t attempts;      /* normal ones of the task since the job began or went on */
     uint64_t memory_limit;  /* the profile's, bytes; 0: none */
     double elapsed_seconds; /* since the task's first attempt began */
     double budget_left;

@@ -64,7 +64,9 @@ static enum status read_tasks(struct past *p, struct history *h, struct err *e)
         "  max(CASE WHEN speculative THEN 0 ELSE attempt + 1 END) AS attempts,"
         "  max(CASE WHEN speculative THEN attempt ELSE 0 END) AS backups,"
         "  sum(outcome NOT IN ('committed', 'lost', 'ended')) AS failures"
-        "  FROM attempt GROUP BY step, round, task)"
+        "  FROM (SELECT step, round, task, attempt, speculative, outcome FROM attempt UNION ALL"
+        "   SELECT step, round, task, attempt, speculative, 'ended' FROM running)"
+        "  GROUP BY step, round, task)"
         " SELECT tried.task AS task, attempts, backups, failures, task.attempt AS winner,"
         "  task.speculative AS speculative, won.result AS result,"
         "  EXISTS (SELECT 1 FROM event WHERE kind = 'drop' AND text = tried.task) AS dropped"
@@ -122,7 +124,9 @@ static enum status read_splits(struct past *p, struct history *h, struct err *e)
 static enum status read_totals(struct past *p, struct history *h, struct err *e)
 {
     static const char sql[] =
-        "SELECT count(*) AS attempts, sum(outcome = 'committed') AS committed, sum(cpu) AS cpu,"
+        "SELECT count(*) + (SELECT count(*) FROM running"
+        "  WHERE task GLOB '*map_*' OR task GLOB '*reduce_*') AS attempts,"
+        " sum(outcome = 'committed') AS committed, sum(cpu) AS cpu,"
         " count(DISTINCT CASE WHEN outcome NOT IN ('committed', 'lost', 'ended')"
         "  AND EXISTS (SELECT 1 FROM task WHERE task.task = attempt.task) THEN task END) AS recovered "
         "FROM attempt WHERE task GLOB '*map_*' OR task GLOB '*reduce_*'";

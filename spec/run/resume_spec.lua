@@ -246,7 +246,9 @@ return mr.job { job_name = "sorted", split_size = "2K", reducers = tonumber(os.g
       job:wait(20)
       local result = h.run({ "resume", "-q", "counting-2" }, options(at, { env = { WHOLE = "1" } }))
       assert.equal(4, result.code, result.err)
-      assert.equal(result_of(at, "ref"):gsub("counting%-1", "counting-2"), (result_of(at, "out")))
+      -- The attempt that died with the driver has used up its number.
+      local function plain(text) return (text:gsub("counting%-1", "counting-2"):gsub("(map_3)%.%d+", "%1")) end
+      assert.equal(plain(result_of(at, "ref")), plain(result_of(at, "out")))
       assert.equal(2, number(at, "counting-2", "SELECT count(*) FROM attempt WHERE outcome = 'task_crash'"))
       assert.same({ "partial" }, rows(at, "counting-2", states))
    end)
