@@ -1,5 +1,7 @@
 #include "base/sys.h"
 
+#include "base/failpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -154,11 +156,8 @@ void sys_wait(int fd, short events)
     (void)poll(&p, 1, -1);
 }
 
-enum status sys_write(int fd, const void *p, size_t n, const char *path, const char *site,
-                      struct err *e)
+static enum status write_all(int fd, const uint8_t *next, size_t n, const char *path, struct err *e)
 {
-    (void)site;
-    const uint8_t *next = p;
     while (n > 0) {
         ssize_t done = write(fd, next, n < TRANSFER_MAX ? n : TRANSFER_MAX);
         if (done < 0 && errno == EINTR)
@@ -175,6 +174,23 @@ enum status sys_write(int fd, const void *p, size_t n, const char *path, const c
     return ST_OK;
 }
 
+enum status sys_write(int fd, const void *p, size_t n, const char *path, const char *site,
+                      struct err *e)
+{
+    enum status status = ST_OK;
+    size_t first = 0;
+    failpoint_at(site, ":before");
+    if (failpoint_armed && site && n > 1) { /* a process may die in the middle of it, too */
+        first = n / 2;
+        status = write_all(fd, p, first, path, e);
+        failpoint_at(site, ":half");
+    }
+    if (status == ST_OK)
+        status = write_all(fd, (const uint8_t *)p + first, n - first, path, e);
+    failpoint_at(site, ":after");
+    return status;
+}
+
 void sys_write_behind(int fd, uint64_t written, uint64_t *begun)
 {
     enum { LEAST = 4 << 20 };
@@ -186,8 +202,9 @@ void sys_write_behind(int fd, uint64_t written, uint64_t *begun)
 
 enum status sys_fsync(int fd, const char *path, const char *site, struct err *e)
 {
-    (void)site;
+    failpoint_at(site, ":before");
     if (fsync(fd) != 0)
         return err_sys(e, errno, "fsync", path);
+    failpoint_at(site, ":after");
     return ST_OK;
 }

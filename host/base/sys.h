@@ -2,7 +2,8 @@
  *
  * Clock, allocation, reads, writes, fsync and rename go through here and nowhere else, so that a
  * failure simulator can later stand in the real path. Every durable step names its site (a string
- * constant such as "run.fsync"), which is what a failpoint is called by. Paths are C strings;
+ * constant such as "run.fsync"), which is what its failpoints before and after it are called by
+ * (failpoint.h); NULL where the step makes nothing durable (a terminal, a pipe). Paths are C strings;
  * descriptors are opened CLOEXEC. Errors are mapped by err_sys and name the path. */
 #ifndef LMR_BASE_SYS_H
 #define LMR_BASE_SYS_H
@@ -54,6 +55,8 @@ enum status sys_fsync_dir(const char *path, const char *site, struct err *e);
 enum status sys_rename(const char *from, const char *to, const char *site, struct err *e);
 /* Removes a file; one that is not there is no error. */
 enum status sys_unlink(const char *path, struct err *e);
+/* Removes a directory that is empty; all else is left as it is. */
+void sys_rmdir(const char *path);
 /* Makes a directory and its parents; one that is there is no error. */
 enum status sys_mkdir_all(const char *path, struct err *e);
 /* Removes a directory with all it holds; one that is not there is no error. Never follows symlinks. */

@@ -1,6 +1,8 @@
 /* The part of sys.h that works on names: directories, renames, removal, whole files. */
 #include "base/sys.h"
 
+#include "base/failpoint.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +37,8 @@ static char *parent_dup(const char *path)
     return parent;
 }
 
-enum status sys_fsync_dir(const char *path, const char *site, struct err *e)
+static enum status fsync_directory(const char *path, struct err *e)
 {
-    (void)site;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, errno, "open directory", path);
@@ -45,6 +46,14 @@ enum status sys_fsync_dir(const char *path, const char *site, struct err *e)
     if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: this filesystem has nothing to sync here */
         status = err_sys(e, errno, "fsync directory", path);
     (void)close(fd);
+    return status;
+}
+
+enum status sys_fsync_dir(const char *path, const char *site, struct err *e)
+{
+    failpoint_at(site, ":before");
+    enum status status = fsync_directory(path, e);
+    failpoint_at(site, ":after");
     return status;
 }
 
@@ -58,9 +67,8 @@ enum status sys_fsync_parent(const char *path, const char *site, struct err *e)
     return status;
 }
 
-enum status sys_rename(const char *from, const char *to, const char *site, struct err *e)
+static enum status rename_file(const char *from, const char *to, struct err *e)
 {
-    (void)site;
     if (rename(from, to) == 0)
         return ST_OK;
     int os_error = errno;
@@ -69,17 +77,38 @@ enum status sys_rename(const char *from, const char *to, const char *site, struc
     return err_sys(e, os_error, what, to);
 }
 
+enum status sys_rename(const char *from, const char *to, const char *site, struct err *e)
+{
+    failpoint_at(site, ":before");
+    enum status status = rename_file(from, to, e);
+    failpoint_at(site, ":after");
+    return status;
+}
+
 enum status sys_unlink(const char *path, struct err *e)
 {
+    failpoint("unlink:before");
     if (unlink(path) != 0 && errno != ENOENT)
         return err_sys(e, errno, "remove", path);
+    failpoint("unlink:after");
     return ST_OK;
+}
+
+void sys_rmdir(const char *path)
+{
+    failpoint("rmdir:before");
+    (void)rmdir(path);
+    failpoint("rmdir:after");
 }
 
 static enum status make_directory(const char *path, struct err *e)
 {
-    if (mkdir(path, 0777) == 0)
+    bool missing = failpoint_armed && access(path, F_OK) != 0;
+    failpoint_at(missing ? "mkdir" : NULL, ":before");
+    if (mkdir(path, 0777) == 0) {
+        failpoint("mkdir:after");
         return ST_OK;
+    }
     int os_error = errno;
     struct stat st;
     if (stat(path, &st) == 0) {
@@ -139,8 +168,11 @@ static enum status empty_directory(int fd, const char *root, struct err *e)
 /* Removes `name` in the directory `parent`, whatever it is. A symlink goes, not what it points to. */
 static enum status remove_entry(int parent, const char *name, const char *root, struct err *e)
 {
-    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+    failpoint("rmtree:before");
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) {
+        failpoint("rmtree:after");
         return ST_OK;
+    }
     if (errno != EISDIR && errno != EPERM)
         return err_sys(e, errno, "remove all of", root);
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -149,6 +181,7 @@ static enum status remove_entry(int parent, const char *name, const char *root, 
     enum status status = empty_directory(fd, root, e);
     if (status == ST_OK && unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
         status = err_sys(e, errno, "remove all of", root);
+    failpoint("rmtree:after");
     return status;
 }
 
@@ -220,6 +253,7 @@ enum status sys_read_file(const char *path, size_t limit, struct buf *out, struc
     return status;
 }
 
+/* The failpoints of a file's steps are told apart, as they have one site. */
 static enum status write_temporary(const char *path, struct slice content, bool durable,
                                    const char *site, struct err *e)
 {
@@ -227,11 +261,30 @@ static enum status write_temporary(const char *path, struct slice content, bool 
     enum status status = sys_create(path, &fd, e);
     if (status != ST_OK)
         return status;
-    status = sys_write(fd, content.p, content.n, path, site, e);
-    if (status == ST_OK && durable)
-        status = sys_fsync(fd, path, site, e);
+    failpoint_at(site, ".write:before");
+    status = sys_write(fd, content.p, content.n, path, NULL, e);
+    failpoint_at(site, ".write:after");
+    if (status == ST_OK && durable) {
+        status = sys_fsync(fd, path, NULL, e);
+        failpoint_at(site, ".fsync:after");
+    }
     if (close(fd) != 0 && status == ST_OK)
         status = err_sys(e, errno, "close", path);
+    return status;
+}
+
+static enum status rename_temporary(const char *from, const char *to, bool durable,
+                                    const char *site, struct err *e)
+{
+    failpoint_at(site, ".rename:before");
+    enum status status = sys_rename(from, to, NULL, e);
+    failpoint_at(site, ".rename:after");
+    if (status != ST_OK) {
+        (void)sys_unlink(from, NULL);
+    } else if (durable) {
+        status = sys_fsync_parent(to, NULL, e);
+        failpoint_at(site, ".fsync_dir:after");
+    }
     return status;
 }
 
@@ -245,11 +298,9 @@ enum status sys_write_file(const char *path, struct slice content, bool durable,
     const char *name = (const char *)temporary.p;
     status = write_temporary(name, content, durable, site, e);
     if (status == ST_OK)
-        status = sys_rename(name, path, site, e);
-    if (status != ST_OK)
+        status = rename_temporary(name, path, durable, site, e);
+    else
         (void)sys_unlink(name, NULL);
-    else if (durable)
-        status = sys_fsync_parent(path, site, e);
     buf_free(&temporary);
     return status;
 }

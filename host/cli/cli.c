@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/help.h"
@@ -22,6 +23,13 @@ static int unknown_command(const char *word)
     else
         log_error("no command %s; lmr help lists all commands", word);
     return EXIT_WRONG_USAGE;
+}
+
+/* By which name a failpoint knows the process that runs this command (base/failpoint.h). */
+static const char *process_of(const struct command *command)
+{
+    bool drives = strcmp(command->name, "run") == 0 || strcmp(command->name, "resume") == 0;
+    return drives ? "driver" : command->name;
 }
 
 static int run_command(const struct command *command, int argc, char **argv)
@@ -57,6 +65,11 @@ int cli_main(int argc, char **argv)
     const struct command *command = command_of(argv[1]);
     if (!command)
         return unknown_command(argv[1]);
+    struct err e;
+    if (failpoint_start(process_of(command), &e) != ST_OK) {
+        log_err(&e);
+        return EXIT_WRONG_USAGE;
+    }
     /* A script that prints without end into `head` is to end like any program; all else writes
      * to pipes and sockets whose end it must see as an error. */
     if (command->run != command_lua)

@@ -75,7 +75,7 @@ int text_print(struct text *t, int fd)
         (void)err_set(&e, t->status, "no memory left for the text to print");
     else
         (void)sys_write(fd, t->buf.p, t->buf.n, fd == STDOUT_FILENO ? "standard output"
-                        : "standard error", "cli.write", &e);
+                        : "standard error", NULL, &e);
     text_free(t);
     if (e.status == ST_OK || e.os_error == EPIPE)
         return EXIT_COMPLETE;

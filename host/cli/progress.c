@@ -42,8 +42,7 @@ static void add_erase(const struct progress *p, struct text *t, size_t width)
 static void write_terminal(struct text *t)
 {
     if (t->status == ST_OK)
-        (void)sys_write(STDERR_FILENO, t->buf.p, t->buf.n, "standard error", "progress.write",
-                        NULL);
+        (void)sys_write(STDERR_FILENO, t->buf.p, t->buf.n, "standard error", NULL, NULL);
     text_free(t);
 }
 

@@ -1,5 +1,6 @@
 #include "data/publish.h"
 
+#include "base/failpoint.h"
 #include "base/sys.h"
 #include "data/json.h"
 
@@ -189,8 +190,10 @@ enum status publish_take_back(const char *dir, const struct publish_file *file, 
     (void)snprintf(text, sizeof text, "%016" PRIx64, checksum);
     if (st == ST_OK && (bytes != file->bytes || strcmp(text, file->checksum) != 0))
         st = err_set(e, ST_CORRUPT, "%s is not as it was published", from);
+    failpoint("publish.take_back:before");
     if (st == ST_OK && link(from, file->from) != 0 && errno != EEXIST)
         st = copy_back(from, file->from, durable, e);
+    failpoint("publish.take_back:after");
     buf_free(&path);
     return st;
 }
@@ -413,7 +416,7 @@ static enum status copy_by_buffer(int from, const char *path, int fd,
     while (st == ST_OK && got > 0 && !*stop) {
         st = sys_read(from, buffer, COPY_SIZE, &got, path, e);
         if (st == ST_OK)
-            st = sys_write(fd, buffer, got, PUBLISH_STDOUT, "publish.stream", e);
+            st = sys_write(fd, buffer, got, PUBLISH_STDOUT, NULL, e);
     }
     sys_free(buffer);
     return st == ST_OK && *stop ? interrupted(e, EINTR) : st;
@@ -451,7 +454,9 @@ enum status publish_stream(const struct publish_file *files, size_t count, int f
         st = sys_open_read(files[i].from, &from, e);
         if (st != ST_OK)
             break;
+        failpoint("publish.stream:before");
         st = copy_file(from, files[i].from, fd, stop, e);
+        failpoint("publish.stream:after");
         (void)close(from);
     }
     return st;

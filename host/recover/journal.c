@@ -1,5 +1,6 @@
 #include "recover/journal.h"
 
+#include "base/failpoint.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -547,9 +548,11 @@ void journal_settle(struct journal *j)
     if (j->is_synced || j->is_new || !j->durable || j->failure.status != ST_OK)
         return;
     j->is_synced = true;
+    failpoint("journal.settle:before");
     if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
         !file->pMethods || file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK)
         fail(j);
+    failpoint("journal.settle:after");
 }
 
 enum status journal_flush(struct journal *j, struct err *e)
@@ -559,8 +562,10 @@ enum status journal_flush(struct journal *j, struct err *e)
         if (!j->is_light)
             journal_settle(j);
         sqlite3_stmt *s = statement(j, COMMIT);
+        failpoint("journal.commit:before");
         if (s)
             run(j, s);
+        failpoint("journal.commit:after");
         j->open = false;
         if (j->is_new)
             end_first_transaction(j);
@@ -624,7 +629,9 @@ enum status journal_create(const char *path, bool durable, struct journal **out,
     if (!j)
         return err_memory(e, "the journal", sizeof *j);
     j->is_new = true;
+    failpoint("journal.create:before");
     set_up(j);
+    failpoint("journal.create:after");
     return opened(j, out, e);
 }
 
@@ -664,7 +671,9 @@ enum status journal_close(struct journal *j, struct err *e)
     enum status st = journal_flush(j, e);
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(j->prepared[i]);
+    failpoint("journal.close:before");
     (void)sqlite3_close(j->db);
+    failpoint("journal.close:after");
     buf_free(&j->waiting);
     sys_free(j->path);
     sys_free(j);

@@ -2,6 +2,7 @@
  * writes into the journal is committed before any effect of the turn leaves the driver. */
 #include "schedule/driver.h"
 
+#include "base/failpoint.h"
 #include "base/size.h"
 #include "base/sys.h"
 
@@ -197,8 +198,10 @@ static void assign(struct driver *d, const struct core_action *a)
                           a->speculative ? "s" : "", r->worker);
     }
     enum status st = assign_put(d, a->task, r, &assignment, &e);
+    failpoint("hand-out:before");
     if (st == ST_OK)
         st = pool_send(d->pool, a->slot, WIRE_ASSIGN, buf_slice(&assignment), &e);
+    failpoint("hand-out:after");
     if (st != ST_OK)
         driver_fail(d, &e, 0);
     buf_free(&assignment);

@@ -58,7 +58,7 @@ void child_raise_oom_score(void)
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd >= 0 &&
             buf_printf(&text, "%ld", score < OOM_SCORE_MAX ? score : OOM_SCORE_MAX) == ST_OK)
-            (void)sys_write(fd, text.p, text.n, path, "worker.oom_score", NULL);
+            (void)sys_write(fd, text.p, text.n, path, NULL, NULL);
     }
     if (fd >= 0)
         (void)close(fd);

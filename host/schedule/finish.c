@@ -328,7 +328,7 @@ static bool has_committed(const struct driver *d)
 
 static void close_failed(struct driver *d)
 {
-    (void)rmdir(d->place.quarantine_dir);
+    sys_rmdir(d->place.quarantine_dir);
     const char *state = d->stop_signal || d->exit_code == EXIT_STOPPED ? "stopped" : "failed";
     if (d->failure.status == ST_DISK_FULL && d->failure.os_error == EFBIG)
         advise_on_file_size(d);
@@ -397,7 +397,7 @@ void finish_cleanup(struct driver *d)
         return; /* nothing was begun */
     if (d->at == AT_END) {
         complete(d);
-        (void)rmdir(d->place.quarantine_dir); /* unless something is in it */
+        sys_rmdir(d->place.quarantine_dir); /* unless something is in it */
         if (finish_keeps_runs(d))
             keep_runs(d);
         else if (place_remove_temporary(&d->place, true, &e) != ST_OK)

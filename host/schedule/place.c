@@ -1,5 +1,6 @@
 #include "schedule/place.h"
 
+#include "base/failpoint.h"
 #include "base/sys.h"
 #include "data/publish.h"
 
@@ -130,7 +131,9 @@ static enum status claim_job_dir(struct place *p, const char *job_name, struct e
         p->job_id = arena_strdup(&p->arena, id);
         if (!dir || !p->job_id)
             return err_memory(e, "a path", sizeof id);
+        failpoint("place.claim:before");
         if (mkdir(dir, 0777) == 0) {
+            failpoint("place.claim:after");
             p->job_dir = dir;
             return ST_OK;
         }
@@ -342,7 +345,7 @@ enum status place_remove_temporary(struct place *p, bool keep_output, struct err
         st = st == ST_OK ? other : st;
     }
     if (!keep_output && p->output_made && p->output_dir)
-        (void)rmdir(p->output_dir); /* stays when it is not empty */
+        sys_rmdir(p->output_dir); /* stays when it is not empty */
     return st;
 }
 

@@ -42,7 +42,7 @@ static enum status flush(struct report *r, struct err *e)
 {
     enum status st = ST_OK;
     if (!r->reader_gone && r->out.n > 0)
-        st = sys_write(r->fd, r->out.p, r->out.n, STDOUT, "report.write", e);
+        st = sys_write(r->fd, r->out.p, r->out.n, STDOUT, NULL, e);
     r->out.n = 0;
     if (st == ST_OK || e->os_error != EPIPE)
         return st;
