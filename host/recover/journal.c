@@ -109,7 +109,8 @@ struct journal {
     bool durable;
     bool is_new;        /* the first transaction is not over */
     bool is_synced;     /* the database file itself is known to be on disk */
-    bool is_light;      /* commits do not wait for the disk at present, though the journal is durable */
+    bool unsynced;      /* written rows wait for journal_flush to bring them to disk */
+    bool is_last;       /* closing syncs what is written from here on */
     struct buf waiting; /* struct handed, not yet written */
     struct err failure; /* ST_OK: none */
     char *path;
@@ -164,19 +165,11 @@ static void execute(struct journal *j, const char *sql)
         fail(j);
 }
 
-/* Between transactions. */
-static void set_light(struct journal *j, bool light)
-{
-    if (j->is_light != light && j->durable && !j->is_new)
-        execute(j, light ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
-    j->is_light = light;
-}
-
 /* The statement, inside a transaction; NULL when the journal has failed. */
 static sqlite3_stmt *begin(struct journal *j, enum statement which)
 {
+    j->unsynced = true;
     if (!j->open) {
-        set_light(j, false);
         sqlite3_stmt *s = statement(j, BEGIN);
         if (!s)
             return NULL;
@@ -380,7 +373,6 @@ static void write_running(struct journal *j)
     if (j->waiting.n == 0 || j->failure.status != ST_OK)
         return;
     if (!j->open) {
-        set_light(j, true);
         execute(j, "BEGIN");
         j->open = j->failure.status == ST_OK;
     }
@@ -537,30 +529,42 @@ void journal_event(struct journal *j, const char *kind, const char *text)
 static void end_first_transaction(struct journal *j)
 {
     j->is_new = false;
-    execute(j, j->durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    j->unsynced = false;
+    execute(j, "PRAGMA synchronous = NORMAL"); /* journal_flush syncs itself */
 }
 
-/* By SQLite's own handle: another descriptor of the file would drop its locks when closed. An empty
- * database file beside a WAL would make SQLite throw the WAL away. */
-void journal_settle(struct journal *j)
+/* By SQLite's own handle: another descriptor of the file would drop its locks when closed. */
+static void sync_file(struct journal *j, int which)
 {
     sqlite3_file *file = NULL;
+    if (sqlite3_file_control(j->db, "main", which, &file) != SQLITE_OK || !file->pMethods ||
+        file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+        return;
+    (void)err_sys(&j->failure, errno, "sync the journal", j->path);
+}
+
+/* An empty database file beside a WAL would make SQLite throw the WAL away. */
+void journal_settle(struct journal *j)
+{
     if (j->is_synced || j->is_new || !j->durable || j->failure.status != ST_OK)
         return;
     j->is_synced = true;
     failpoint("journal.settle:before");
-    if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
-        !file->pMethods || file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK)
-        fail(j);
+    sync_file(j, SQLITE_FCNTL_FILE_POINTER);
     failpoint("journal.settle:after");
 }
 
-enum status journal_flush(struct journal *j, struct err *e)
+static enum status outcome(const struct journal *j, struct err *e)
+{
+    if (j->failure.status != ST_OK && e)
+        *e = j->failure;
+    return j->failure.status;
+}
+
+enum status journal_write(struct journal *j, struct err *e)
 {
     write_running(j);
     if (j->open && j->failure.status == ST_OK) {
-        if (!j->is_light)
-            journal_settle(j);
         sqlite3_stmt *s = statement(j, COMMIT);
         failpoint("journal.commit:before");
         if (s)
@@ -570,16 +574,25 @@ enum status journal_flush(struct journal *j, struct err *e)
         if (j->is_new)
             end_first_transaction(j);
     }
-    if (j->failure.status != ST_OK && e)
-        *e = j->failure;
-    return j->failure.status;
+    return outcome(j, e);
+}
+
+enum status journal_flush(struct journal *j, struct err *e)
+{
+    if (journal_write(j, e) != ST_OK || !j->unsynced || !j->durable || j->is_last)
+        return j->failure.status;
+    journal_settle(j);
+    failpoint("journal.sync:before");
+    sync_file(j, SQLITE_FCNTL_JOURNAL_POINTER);
+    failpoint("journal.sync:after");
+    j->unsynced = false;
+    return outcome(j, e);
 }
 
 void journal_last(struct journal *j)
 {
     CHECK(!j->open);
-    set_light(j, false);
-    execute(j, "PRAGMA synchronous = NORMAL");
+    j->is_last = true;
 }
 
 static void set_up(struct journal *j)
@@ -673,8 +686,8 @@ enum status journal_close(struct journal *j, struct err *e)
         (void)sqlite3_finalize(j->prepared[i]);
     failpoint("journal.close:before");
     (void)sqlite3_close(j->db);
-    failpoint("journal.close:after");
     buf_free(&j->waiting);
+    failpoint("journal.close:after");
     sys_free(j->path);
     sys_free(j);
     return st;

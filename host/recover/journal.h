@@ -1,9 +1,10 @@
 /* journal.h: what a job has done, in one SQLite file in the job's folder.
  *
  * The driver is the only writer; readers open the file read-only. Writes collect in one transaction
- * that journal_flush ends: once a loop turn, before any effect of the turn is released. The row of
+ * that is ended once a loop turn, before any effect of the turn is released (journal_write): attempts
+ * may be handed out then; whatever cannot be taken back waits for the disk too (journal_flush). The row of
  * `task` that names the winning attempt is the commit of that task: only files of winning attempts
- * are ever read. WAL; synchronous=FULL when durable, else NORMAL.
+ * are ever read. WAL; synced by journal_flush when durable.
  *
  * A failed write is remembered and given by the next journal_flush: the functions between return
  * nothing. A full disk is ST_DISK_FULL, anything else ST_CRASH; the message names the file.
@@ -90,8 +91,10 @@ void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round);
 void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,
                      struct slice name, bool is_float, int64_t i, double f);
 void journal_event(struct journal *j, const char *kind, const char *text);
-/* Ends the open transaction; ST_OK when there is none. After a failure the journal takes no more.
- */
+/* Ends the open transaction: every reader sees it, and no kill of a process undoes it. ST_OK when
+ * there is none. After a failure the journal takes no more. */
+enum status journal_write(struct journal *j, struct err *e);
+/* The same, and (when durable) brings it to the disk, so that no loss of power undoes it. */
 enum status journal_flush(struct journal *j, struct err *e);
 /* Once the first transaction has ended, brings the new database file itself to the disk (when
  * durable). It is done by the next journal_flush at the latest; calling it while others work saves

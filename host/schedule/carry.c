@@ -330,11 +330,13 @@ static enum status sync_names(struct driver *d, struct err *e)
     return st;
 }
 
-/* The commit of the turn: first what the rows name, then the rows. */
+/* What the turn wrote is brought to the disk: first what its rows name, then the rows. */
 static void commit_turn(struct driver *d, bool has_commits)
 {
     struct err e;
-    enum status st = has_commits ? sync_names(d, &e) : ST_OK;
+    enum status st = d->journal ? journal_write(d->journal, &e) : ST_OK;
+    if (st == ST_OK && has_commits)
+        st = sync_names(d, &e);
     if (st == ST_OK && d->journal)
         st = journal_flush(d->journal, &e);
     if (st != ST_OK)
@@ -352,13 +354,39 @@ static void journal_statistics(struct driver *d)
     buf_free(&encoded);
 }
 
+static struct core_action action_at(struct slice batch, size_t i)
+{
+    struct core_action a;
+    memcpy(&a, batch.p + i * sizeof a, sizeof a);
+    return a;
+}
+
+/* Tasks commit and others are handed out: nothing that a loss of power would make wrong. */
+static bool only_hands_out(struct slice batch)
+{
+    bool only = true;
+    for (size_t i = 0; i * sizeof(struct core_action) < batch.n && only; i++) {
+        enum core_action_kind kind = action_at(batch, i).kind;
+        only = kind == ACT_COMMIT || kind == ACT_ASSIGN || kind == ACT_LOST;
+    }
+    return only;
+}
+
+static void act_all(struct driver *d, struct slice batch)
+{
+    for (size_t i = 0; i * sizeof(struct core_action) < batch.n; i++) {
+        struct core_action a = action_at(batch, i);
+        act(d, &a);
+    }
+}
+
+/* Workers get their next attempts before the disk has the rows of the last ones: the rows are written in
+ * order, so what comes later is never known without what came before. */
 static void carry_batch(struct driver *d, struct slice batch)
 {
-    size_t count = batch.n / sizeof(struct core_action);
-    struct core_action a;
     bool has_commits = false;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(&a, batch.p + i * sizeof a, sizeof a);
+    for (size_t i = 0; i * sizeof(struct core_action) < batch.n; i++) {
+        struct core_action a = action_at(batch, i);
         if (a.kind == ACT_COMMIT)
             record_commit(d, &a);
         else if (a.kind == ACT_REDO)
@@ -370,11 +398,12 @@ static void carry_batch(struct driver *d, struct slice batch)
         has_commits |= a.kind == ACT_COMMIT;
     }
     journal_statistics(d);
+    bool first = only_hands_out(batch) && d->journal && journal_write(d->journal, NULL) == ST_OK;
+    if (first)
+        act_all(d, batch);
     commit_turn(d, has_commits);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(&a, batch.p + i * sizeof a, sizeof a);
-        act(d, &a);
-    }
+    if (!first)
+        act_all(d, batch);
 }
 
 void carry_out(struct driver *d)
