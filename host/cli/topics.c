@@ -201,6 +201,7 @@ static const struct topic table[] = {
     { "exit-codes", "what the exit codes mean", "EXIT STATUS", exit_text },
     { "json", "what --json prints", "JSON", json_text },
     { "files", "the files that lmr writes", "FILES", files_text },
+    { "journal", "the journal of a job, read with sqlite3", "JOURNAL", topic_journal_text },
     { "environment", "the environment variables that lmr reads", "ENVIRONMENT", environment_text },
     { NULL, NULL, NULL, NULL },
 };

@@ -21,5 +21,7 @@ const struct topic *topics(void);
 extern const char topic_job_text[], topic_reducers_text[], topic_testing_text[];
 /* On what happens when something fails (topics_profile.c). */
 extern const char topic_profiles_text[], topic_policies_text[];
+/* On reading the journal (topics_journal.c). */
+extern const char topic_journal_text[];
 
 #endif

@@ -19,7 +19,7 @@ local run_options = {
 }
 local commands = { "run", "jobs", "show", "why", "quarantine", "profile", "new", "lua", "help", "version" }
 local topics = { "job", "input", "output", "reducers", "testing", "profiles", "policies", "exit-codes", "json", "files",
-                 "environment" }
+                 "journal", "environment" }
 
 local function columns(line)
    return utf8.len(line) or #line
@@ -111,7 +111,8 @@ describe("the man page", function()
       end
       assert.same({
          "NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS AND OPTIONS", "JOBS", "INPUTS", "OUTPUTS", "REDUCERS",
-         "TESTING JOBS", "PROFILES", "POLICIES", "EXIT STATUS", "JSON", "FILES", "ENVIRONMENT", "EXAMPLES", "SEE ALSO",
+         "TESTING JOBS", "PROFILES", "POLICIES", "EXIT STATUS", "JSON", "FILES", "JOURNAL", "ENVIRONMENT",
+         "EXAMPLES", "SEE ALSO",
       }, sections)
       assert.matches("^%.TH LMR 1 ", page)
       assert.matches("\nlmr \\%- ", page) -- what whatis(1) reads
@@ -202,7 +203,7 @@ describe("the completion for bash", function()
       end
       assert.same({ "why" }, offered("lmr", "wh"))
       assert.same({ "--seed", "--set", "--sort-buffer", "--split-size", "--state-dir" }, offered("lmr", "run", "--s"))
-      assert.same({ "job", "jobs", "json" }, offered("lmr", "help", "j"))
+      assert.same({ "job", "jobs", "journal", "json" }, offered("lmr", "help", "j"))
    end)
 
    it("offers values", function()

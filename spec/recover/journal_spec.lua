@@ -63,6 +63,23 @@ describe("the journal", function()
       assert.matches("%-%- a row is the commit of a task", schema)
    end)
 
+   it("is read by the queries of lmr help journal", function()
+      local at = place()
+      local job = start(at)
+      h.poll(20, function() return query(at, "select count(*) from task"):match("^3") end)
+      local queries = 0
+      for sql in h.run({ "help", "journal" }).out:gmatch("(select .-;)\n") do
+         local out, result = query(at, sql)
+         assert.equal(0, result.code, result.err)
+         assert.equal("", result.err)
+         if sql:find("running") then assert.matches("^map_2|0|%d+|%d+\n$", out) end
+         queries = queries + 1
+      end
+      assert.equal(3, queries)
+      h.write(at, "go", "")
+      assert.equal(0, job:wait(30).code)
+   end)
+
    it("keeps the names of attempts that died with their driver", function()
       local at = place()
       local job = start(at)
