@@ -302,13 +302,15 @@ function M.describe(job, assignment)
    local profile = require "mr.profile"
    local effective, warnings = profile.load { name = assignment.profile, recovery = job.recovery, set = assignment.set,
                                               error_types = kept.error_types }
+   local steps = describe_steps(context, job, kept.input_files)
    return {
       job_name = kept.job_name or base_name(path == "-m" and "one_liner" or path),
       job_dir = assignment.job and (assignment.job:match("^(.*)/[^/]*$") or ".") or ".",
       inputs = kept.input_files or {}, default_input = kept.input, output = kept.output,
-      steps = describe_steps(context, job, kept.input_files), side_files = kept.side_files or {},
+      steps = steps, side_files = kept.side_files or {},
       error_types = kept.error_types or {}, split_size = kept.split_size, sort_buffer = kept.sort_buffer,
       seed = kept.seed, args = plain_args(), profile = effective, warnings = warnings,
+      fingerprints = require "mr.fingerprint" (job, kept),
    }
 end
 

@@ -268,6 +268,7 @@ enum status description_read(struct description *d, struct slice encoded, struct
         st = incomplete(e, "no job_name");
     value_field(map, "default_input", &d->default_input);
     value_field(map, "output", &d->output);
+    value_field(map, "fingerprints", &d->fingerprints);
     d->split_size = size_field(map, "split_size");
     d->sort_buffer = size_field(map, "sort_buffer");
     d->has_seed = val_get(map, "seed", &field);

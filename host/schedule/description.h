@@ -38,6 +38,7 @@ struct description {
     struct described_step *steps;
     uint32_t step_count;
     struct slice default_input, output; /* encoded; empty: none */
+    struct slice fingerprints;          /* encoded, for schedule/changes.h */
     uint64_t split_size, sort_buffer;   /* 0: not said */
     bool has_seed, durable;
     uint64_t seed;

@@ -364,6 +364,7 @@ static void journal_header(struct driver *d)
     (void)snprintf(text, sizeof text, "%" PRIu64, d->seed);
     journal_job(j, "seed", text);
     journal_job_number(j, "sort_buffer", d->sort_buffer);
+    journal_job_blob(j, "fingerprints", d->job.fingerprints);
 }
 
 static enum status make_place(struct driver *d, struct err *e)

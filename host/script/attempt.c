@@ -2,6 +2,7 @@
 #include "script/attempt.h"
 
 #include "base/sys.h"
+#include "script/fingerprint.h"
 #include "script/job.h"
 #include "script/map_task.h"
 #include "script/mr.h"
@@ -24,6 +25,7 @@ static int describe_body(lua_State *L)
     struct call *call = lua_touserdata(L, 1);
     struct task *t = call->task;
     lua_settop(L, 0);
+    fingerprint_begin(L);
     job_load(L, t);
     script_require(L, "mr.describe");
     (void)lua_getfield(L, -1, "describe");

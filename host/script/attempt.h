@@ -61,7 +61,8 @@
  *                 group_by (0), total_order = bool, iterate = { max_rounds, has_stop_when, reread = bool } | absent } ],
  *     side_files = [ { name, path, input = spec, key | absent } ],
  *     error_types = [ … ], split_size | absent, sort_buffer | absent, seed | absent, args = {…effective mr.args values…},
- *     profile = { effective profile as plain data, see scripts/profile.lua }, warnings = [ text ] }
+ *     profile = { effective profile as plain data, see scripts/profile.lua }, warnings = [ text ],
+ *     fingerprints = [ … ] one a step, see script/fingerprint.h }
  *   A declaration of "lua" cannot collide: declared reducers have other names.
  */
 #ifndef LMR_SCRIPT_ATTEMPT_H

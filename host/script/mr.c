@@ -2,6 +2,7 @@
 #include "script/mr.h"
 
 #include "script/failure.h"
+#include "script/fingerprint.h"
 
 void mr_setup(lua_State *L)
 {
@@ -14,6 +15,7 @@ void mr_setup(lua_State *L)
     native_add_check(L);
     native_add_run(L);
     native_add_profile(L);
+    native_add_fingerprint(L);
     failure_push_metatable(L);
     lua_setfield(L, -2, "failure");
     script_of(L)->natives = luaL_ref(L, LUA_REGISTRYINDEX);
