@@ -288,6 +288,8 @@ void fingerprint_reach_difference(const struct reach *then, const struct reach *
     if ((!now->can && first_unsure(now, &p)) || (!then->can && first_unsure(then, &p))) {
         name_place(&p, name, sizeof name);
         (void)snprintf(text, cap, "%s is %s, which cannot be compared", name, p.why);
+    } else if (first_difference(now, then, &p, &is_there) && strcmp(p.name, "global 'package'") == 0) {
+        (void)snprintf(text, cap, "its function loaded a module while it ran");
     } else if (first_difference(now, then, &p, &is_there)) {
         name_place(&p, name, sizeof name);
         (void)snprintf(text, cap, "its function %s %s", is_there ? "changed" : "set", name);

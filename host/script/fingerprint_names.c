@@ -66,8 +66,8 @@ static bool is_nameable(lua_State *L, int index)
     return type == LUA_TFUNCTION || type == LUA_TTABLE || type == LUA_TUSERDATA || type == LUA_TLIGHTUSERDATA;
 }
 
-/* A library's table: copies it, names what it holds. */
-static void take_library(lua_State *L, int names, int copies, int library, const char *name)
+/* A library's table: copies it, and names what it holds, too, unless that has names of its own. */
+static void take_library(lua_State *L, int names, int copies, int library, const char *name, bool names_all)
 {
     bool is_globals = strcmp(name, LUA_GNAME) == 0;
     if (!is_globals)
@@ -79,7 +79,7 @@ static void take_library(lua_State *L, int names, int copies, int library, const
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
         lua_rawset(L, copy);
-        if (lua_type(L, -2) != LUA_TSTRING || !is_nameable(L, -1) || (is_globals && lua_istable(L, -1)))
+        if (!names_all || lua_type(L, -2) != LUA_TSTRING || !is_nameable(L, -1) || (is_globals && lua_istable(L, -1)))
             continue;
         const char *key = lua_tostring(L, -2);
         give_name(L, names, copy + 2, is_globals ? key : lua_pushfstring(L, "%s.%s", name, key));
@@ -106,7 +106,7 @@ static void take_strings(lua_State *L, int names, int copies)
 {
     lua_pushliteral(L, "");
     if (lua_getmetatable(L, -1))
-        take_library(L, names, copies, lua_gettop(L), "metatable of strings");
+        take_library(L, names, copies, lua_gettop(L), "metatable of strings", false);
     lua_pop(L, 2);
 }
 
@@ -135,7 +135,7 @@ void names_begin(lua_State *L)
     int loaded = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, loaded); lua_settop(L, loaded + 1))
         if (lua_istable(L, -1))
-            take_library(L, names, copies, loaded + 2, lua_tostring(L, -2));
+            take_library(L, names, copies, loaded + 2, lua_tostring(L, -2), true);
     take_strings(L, names, copies);
     name_natives(L, names);
     forget_copies(L, copies);

@@ -289,26 +289,33 @@ static const char *unsure_kind(lua_State *L, int index)
     }
 }
 
+/* A file's name as a place. */
+static uint32_t put_file(struct walk *w, const char *path)
+{
+    return put_text(w, strncmp(path, "./", 2) == 0 ? path + 2 : path);
+}
+
 /* "job.lua:12" of the function at the index; 0: it has none. */
 static uint32_t place_of(struct walk *w, int index)
 {
     lua_Debug ar;
     char text[LUA_IDSIZE + 24];
     lua_pushvalue(w->L, index);
-    if (!lua_getinfo(w->L, ">S", &ar))
+    if (!lua_getinfo(w->L, ">S", &ar) || *ar.what == 'C')
         return 0;
     if (*ar.source == '@' && ar.linedefined > 0)
         (void)snprintf(text, sizeof text, "%s:%d", ar.short_src, ar.linedefined);
     else
         (void)snprintf(text, sizeof text, "%s", ar.short_src);
-    return put_text(w, text);
+    return put_file(w, text);
 }
 
 static struct print visit_head(struct walk *w, int index, const struct head *head);
 
-static bool is_lua_function(lua_State *L, int index)
+/* What a function in C keeps (REACH) is as good as what one in Lua does; its code (PRINT) nobody knows. */
+static bool is_followed(struct walk *w, int index)
 {
-    return lua_isfunction(L, index) && !lua_iscfunction(L, index);
+    return lua_isfunction(w->L, index) && (w->mode == WALK_REACH || !lua_iscfunction(w->L, index));
 }
 
 static struct print visit_function(struct walk *w, int index, const struct head *head)
@@ -343,7 +350,7 @@ static bool visit_module(struct walk *w, int index, struct print *out)
         const char *module = lua_tostring(L, -1);
         (void)snprintf(title, sizeof title, "module %s", module);
         struct node node = { .kind = NODE_TABLE };
-        uint32_t place = names_find_module(L, module, false) ? put_text(w, lua_tostring(L, -1)) : 0;
+        uint32_t place = names_find_module(L, module, false) ? put_file(w, lua_tostring(L, -1)) : 0;
         node.part = new_part(w, title, place);
         node.label = put_text(w, module);
         number = add_node(w, index, &node);
@@ -377,7 +384,7 @@ static struct print visit(struct walk *w, int index, const struct node *inner)
     lua_State *L = w->L;
     if (hash_scalar(L, index, &hash) || hash_name(w, index, &hash))
         return plain(hash);
-    if (is_lua_function(L, index))
+    if (is_followed(w, index))
         return visit_function(w, index, &(struct head){ .label = walk_text(w, inner->label) });
     if (lua_istable(L, index)) {
         if (visit_module(w, index, &print) || visit_args(w, index, &print))
@@ -394,7 +401,8 @@ static struct print visit_head(struct walk *w, int index, const struct head *hea
     struct print print;
     uint64_t hash;
     lua_State *L = w->L;
-    if (is_lua_function(L, index) && !hash_name(w, index, &hash))
+    bool is_other_name = w->mode == WALK_REACH && number_of(w, index) > 0; /* that it has one more is worth telling */
+    if (is_followed(w, index) && !is_other_name && !hash_name(w, index, &hash))
         return visit_function(w, index, head);
     if (lua_istable(L, index) && !hash_name(w, index, &hash) && (visit_module(w, index, &print) || visit_args(w, index, &print)))
         return print;
@@ -469,7 +477,7 @@ static uint64_t load_module(struct walk *w, const char *module, const char *titl
     lua_State *L = w->L;
     int path = lua_gettop(L);
     if (luaL_loadfilex(L, lua_tostring(L, path), "t") != LUA_OK) {
-        uint32_t part = new_part(w, title, put_text(w, lua_tostring(L, path)));
+        uint32_t part = new_part(w, title, put_file(w, lua_tostring(L, path)));
         cannot(w, part, "it does not compile");
         return TAG_UNSURE;
     }
@@ -819,6 +827,9 @@ static void walk_node(struct walk *w, uint32_t i)
     lua_State *L = w->L;
     struct node node = ((const struct node *)(const void *)w->node_list.p)[i];
     (void)lua_rawgeti(L, w->nodes, (lua_Integer)i + 1);
+    if (node.kind == NODE_FUNCTION && !w->has_function)
+        enter_kinds(w);
+    w->has_function |= node.kind == NODE_FUNCTION;
     if (node.kind == NODE_FUNCTION)
         walk_function(w, lua_gettop(L), &node);
     else
@@ -828,8 +839,6 @@ static void walk_node(struct walk *w, uint32_t i)
 
 void walk_run(struct walk *w)
 {
-    if (w->walked == 0)
-        enter_kinds(w);
     if (w->mode == WALK_REACH)
         enter_globals(w);
     while (w->walked < w->node_list.n / sizeof(struct node)) {

@@ -37,6 +37,7 @@ struct walk {
     uint32_t variables, walked; /* counts: of upvalues met; of nodes followed */
     unsigned mentions; /* of all functions met */
     bool can;
+    bool has_function; /* one was met */
 };
 
 /* In a protected call: pushes what a walk needs (its first value owns the struct) and leaves it there. */
