@@ -5,73 +5,22 @@
  * so it is the same for the same graph; a part's own hash leaves the numbers out, so that it tells of what stands in that part alone. */
 #include "script/fingerprint_walk.h"
 
-#include "base/sys.h"
 #include "script/fingerprint_names.h"
+#include "script/fingerprint_visit.h"
 #include "script/state.h"
 
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
-enum { LABEL_MAX = 160, TITLE_MAX = 256, CUT = 60 };
-
-/* What hashes begin with. */
-enum tag { TAG_NIL = 1, TAG_FALSE, TAG_TRUE, TAG_INT, TAG_FLOAT, TAG_STRING, TAG_NAME, TAG_TABLE, TAG_FUNCTION, TAG_UNSURE, TAG_POINTER,
-           TAG_NUMBER, TAG_GLOBAL, TAG_MODULE, TAG_ENTRY, TAG_METATABLE, TAG_VARIABLE, TAG_GONE };
-
-/* What becomes of a value: its hash in the part it stands in, and in the key. */
-struct print {
-    uint64_t own, linked;
-};
-
-/* How a value is called that gets a part of its own. */
-struct head {
-    const char *title;    /* of the part, when it is no function: "upvalue 'x' of map" */
-    const char *label;    /* of a function, and of those in a table: "x" */
-    uint32_t place;       /* in the text; 0: its own */
-    bool is_root;         /* a function's part is called by its title */
-};
+enum { CUT = 60 };
 
 struct entry {
     uint64_t key;
     lua_Integer waiting; /* index of its key */
 };
 
-/* --- hashes --- */
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    const uint64_t words[2] = { a, b };
-    return XXH3_64bits(words, sizeof words);
-}
-
-static uint64_t hash_bytes(enum tag tag, const void *p, size_t n)
-{
-    return XXH3_64bits_withSeed(p, n, tag);
-}
-
-static struct print plain(uint64_t hash)
-{
-    return (struct print){ hash, hash };
-}
-
-/* --- memory --- */
-
-static void need(lua_State *L, enum status st, size_t bytes)
-{
-    struct err e;
-    if (st != ST_OK)
-        (void)script_raise(L, (err_memory(&e, "a fingerprint", bytes), &e));
-}
-
-/* Appends a text with its NUL; returns where. */
-static uint32_t put_text(struct walk *w, const char *text)
-{
-    size_t at = w->text.n, n = strlen(text) + 1;
-    need(w->L, at + n <= UINT32_MAX ? buf_append(&w->text, text, n) : ST_MEMORY, n);
-    return (uint32_t)at;
-}
+/* --- opening and closing --- */
 
 void walk_close(struct walk *w)
 {
@@ -136,287 +85,8 @@ struct walk *walk_open(lua_State *L, enum walk_mode mode)
     w->globals = lua_gettop(L);
     push_arguments(L);
     w->args = lua_gettop(L);
-    (void)put_text(w, ""); /* so that 0 is no place */
+    (void)visit_put_text(w, ""); /* so that 0 is no place */
     return w;
-}
-
-/* --- parts and nodes --- */
-
-/* A name that is there already gets a number. */
-static uint32_t put_title(struct walk *w, const char *title)
-{
-    char text[TITLE_MAX];
-    lua_State *L = w->L;
-    (void)lua_getfield(L, w->titles, title);
-    lua_Integer n = lua_tointeger(L, -1) + 1;
-    lua_pop(L, 1);
-    lua_pushinteger(L, n);
-    lua_setfield(L, w->titles, title);
-    if (n > 1) {
-        (void)snprintf(text, sizeof text, "%s #%lld", title, (long long)n);
-        title = text;
-    }
-    return put_text(w, title);
-}
-
-static uint32_t new_part(struct walk *w, const char *title, uint32_t place)
-{
-    struct part part = { .name = put_title(w, title), .place = place };
-    need(w->L, buf_append(&w->parts, &part, sizeof part), sizeof part);
-    return walk_parts(w) - 1;
-}
-
-static void cannot(struct walk *w, uint32_t part, const char *why)
-{
-    if (walk_part(w, part)->why == 0) {
-        uint32_t at = put_text(w, why);
-        walk_part(w, part)->why = at;
-    }
-    w->can = false;
-}
-
-/* The number of a thing met before; 0: it was not. Absolute index. */
-static uint32_t number_of(struct walk *w, int index)
-{
-    lua_pushvalue(w->L, index);
-    (void)lua_rawget(w->L, w->seen);
-    uint32_t n = (uint32_t)lua_tointeger(w->L, -1);
-    lua_pop(w->L, 1);
-    return n;
-}
-
-static uint32_t add_node(struct walk *w, int index, const struct node *node)
-{
-    lua_State *L = w->L;
-    need(L, buf_append(&w->node_list, node, sizeof *node), sizeof *node);
-    uint32_t n = (uint32_t)(w->node_list.n / sizeof *node);
-    lua_pushvalue(L, index);
-    lua_rawseti(L, w->nodes, n);
-    lua_pushvalue(L, index);
-    lua_pushinteger(L, n);
-    lua_rawset(L, w->seen);
-    return n;
-}
-
-static struct print object(struct walk *w, enum tag tag, int index, uint32_t number)
-{
-    if (w->mode == WALK_REACH)
-        return plain(mix(TAG_POINTER, (uint64_t)(uintptr_t)lua_topointer(w->L, index)));
-    return (struct print){ tag, mix(TAG_NUMBER, number) };
-}
-
-/* --- values --- */
-
-static bool hash_scalar(lua_State *L, int index, uint64_t *hash)
-{
-    size_t n;
-    const char *s;
-    lua_Number number;
-    switch (lua_type(L, index)) {
-    case LUA_TNIL:
-        *hash = TAG_NIL;
-        return true;
-    case LUA_TBOOLEAN:
-        *hash = lua_toboolean(L, index) ? TAG_TRUE : TAG_FALSE;
-        return true;
-    case LUA_TNUMBER:
-        number = lua_tonumber(L, index);
-        *hash = lua_isinteger(L, index) ? mix(TAG_INT, (uint64_t)lua_tointeger(L, index)) : hash_bytes(TAG_FLOAT, &number, sizeof number);
-        return true;
-    case LUA_TSTRING:
-        s = lua_tolstring(L, index, &n);
-        *hash = hash_bytes(TAG_STRING, s, n);
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* What a library's name begins in the walk: what has been changed in it. */
-static void enter_library(struct walk *w, int index, const char *name)
-{
-    lua_State *L = w->L;
-    lua_pushvalue(L, index);
-    bool is_library = lua_istable(L, -1) && lua_rawget(L, w->copies) == LUA_TTABLE;
-    lua_pop(L, 1);
-    if (!is_library || number_of(w, index) > 0)
-        return;
-    struct node node = { .kind = NODE_LIBRARY };
-    node.label = put_text(w, name);
-    (void)add_node(w, index, &node);
-}
-
-/* A function in C that keeps nothing. */
-static bool is_bare(lua_State *L, int index)
-{
-    if (!lua_iscfunction(L, index))
-        return false;
-    bool keeps = lua_getupvalue(L, index, 1) != NULL;
-    lua_pop(L, keeps ? 1 : 0);
-    return !keeps;
-}
-
-/* What counts by name (in REACH: what is kept). */
-static bool hash_name(struct walk *w, int index, uint64_t *hash)
-{
-    lua_State *L = w->L;
-    size_t n;
-    lua_pushvalue(L, index);
-    int type = lua_rawget(L, w->names);
-    if (type == LUA_TSTRING) {
-        const char *name = lua_tolstring(L, -1, &n);
-        *hash = hash_bytes(TAG_NAME, name, n);
-        if (strcmp(name, "mr.lookup") == 0 || strcmp(name, "mr.side_pairs") == 0)
-            w->mentions |= CODE_LOOKUP;
-        enter_library(w, index, name);
-    } else if (w->mode == WALK_REACH && (type != LUA_TNIL || is_bare(L, index))) {
-        *hash = mix(TAG_POINTER, (uint64_t)(uintptr_t)lua_topointer(L, index));
-        type = LUA_TSTRING;
-    }
-    lua_pop(L, 1);
-    return type == LUA_TSTRING;
-}
-
-static const char *unsure_kind(lua_State *L, int index)
-{
-    switch (lua_type(L, index)) {
-    case LUA_TFUNCTION:
-        return "a function in C";
-    case LUA_TTHREAD:
-        return "a coroutine";
-    default:
-        return "a userdata";
-    }
-}
-
-/* A file's name as a place. */
-static uint32_t put_file(struct walk *w, const char *path)
-{
-    return put_text(w, strncmp(path, "./", 2) == 0 ? path + 2 : path);
-}
-
-/* "job.lua:12" of the function at the index; 0: it has none. */
-static uint32_t place_of(struct walk *w, int index)
-{
-    lua_Debug ar;
-    char text[LUA_IDSIZE + 24];
-    lua_pushvalue(w->L, index);
-    if (!lua_getinfo(w->L, ">S", &ar) || *ar.what == 'C')
-        return 0;
-    if (*ar.source == '@' && ar.linedefined > 0)
-        (void)snprintf(text, sizeof text, "%s:%d", ar.short_src, ar.linedefined);
-    else
-        (void)snprintf(text, sizeof text, "%s", ar.short_src);
-    return put_file(w, text);
-}
-
-static struct print visit_head(struct walk *w, int index, const struct head *head);
-
-/* What a function in C keeps (REACH) is as good as what one in Lua does; its code (PRINT) nobody knows. */
-static bool is_followed(struct walk *w, int index)
-{
-    return lua_isfunction(w->L, index) && (w->mode == WALK_REACH || !lua_iscfunction(w->L, index));
-}
-
-static struct print visit_function(struct walk *w, int index, const struct head *head)
-{
-    char title[TITLE_MAX], label[LABEL_MAX]; /* copies: the text may move */
-    uint32_t number = number_of(w, index);
-    if (number == 0) {
-        (void)snprintf(label, sizeof label, "%s", head->label);
-        (void)snprintf(title, sizeof title, head->is_root ? "%s" : "function %s", head->is_root ? head->title : label);
-        struct node node = { .kind = NODE_FUNCTION };
-        uint32_t place = place_of(w, index);
-        node.part = new_part(w, title, place);
-        node.label = put_text(w, label);
-        number = add_node(w, index, &node);
-    }
-    return object(w, TAG_FUNCTION, index, number);
-}
-
-/* A module's table is a part, however it was come by. False: it is none. */
-static bool visit_module(struct walk *w, int index, struct print *out)
-{
-    char title[TITLE_MAX];
-    lua_State *L = w->L;
-    int top = lua_gettop(L);
-    lua_pushvalue(L, index);
-    if (lua_rawget(L, w->modules) != LUA_TSTRING) {
-        lua_settop(L, top);
-        return false;
-    }
-    uint32_t number = number_of(w, index);
-    if (number == 0) {
-        const char *module = lua_tostring(L, -1);
-        (void)snprintf(title, sizeof title, "module %s", module);
-        struct node node = { .kind = NODE_TABLE };
-        uint32_t place = names_find_module(L, module, false) ? put_file(w, lua_tostring(L, -1)) : 0;
-        node.part = new_part(w, title, place);
-        node.label = put_text(w, module);
-        number = add_node(w, index, &node);
-    }
-    lua_settop(L, top);
-    *out = object(w, TAG_TABLE, index, number);
-    return true;
-}
-
-static struct print visit_table(struct walk *w, int index, const struct node *node)
-{
-    uint32_t number = number_of(w, index);
-    if (number == 0)
-        number = add_node(w, index, node);
-    return object(w, TAG_TABLE, index, number);
-}
-
-static bool visit_args(struct walk *w, int index, struct print *out)
-{
-    if (w->mode == WALK_REACH || !lua_rawequal(w->L, index, w->args))
-        return false;
-    *out = visit_table(w, index, &(struct node){ .kind = NODE_ARGS });
-    return true;
-}
-
-/* A value that stands in a part; `inner` says how a table or function in it is met. */
-static struct print visit(struct walk *w, int index, const struct node *inner)
-{
-    struct print print;
-    uint64_t hash;
-    lua_State *L = w->L;
-    if (hash_scalar(L, index, &hash) || hash_name(w, index, &hash))
-        return plain(hash);
-    if (is_followed(w, index))
-        return visit_function(w, index, &(struct head){ .label = walk_text(w, inner->label) });
-    if (lua_istable(L, index)) {
-        if (visit_module(w, index, &print) || visit_args(w, index, &print))
-            return print;
-        return visit_table(w, index, inner);
-    }
-    cannot(w, inner->part, unsure_kind(L, index));
-    return w->mode == WALK_REACH ? object(w, TAG_UNSURE, index, 0) : plain(TAG_UNSURE);
-}
-
-/* A value that gets a part, unless it has one. */
-static struct print visit_head(struct walk *w, int index, const struct head *head)
-{
-    struct print print;
-    uint64_t hash;
-    lua_State *L = w->L;
-    bool is_other_name = w->mode == WALK_REACH && number_of(w, index) > 0; /* that it has one more is worth telling */
-    if (is_followed(w, index) && !is_other_name && !hash_name(w, index, &hash))
-        return visit_function(w, index, head);
-    if (lua_istable(L, index) && !hash_name(w, index, &hash) && (visit_module(w, index, &print) || visit_args(w, index, &print)))
-        return print;
-    struct node inner = { .kind = NODE_TABLE };
-    inner.part = new_part(w, head->title, head->place);
-    inner.label = put_text(w, head->label);
-    print = visit(w, index, &inner);
-    walk_part(w, inner.part)->hash += mix(TAG_ENTRY, print.own);
-    return print;
-}
-
-static void into_key(struct walk *w, uint64_t hash)
-{
-    w->key = mix(w->key, hash);
 }
 
 /* --- globals and modules --- */
@@ -437,37 +107,43 @@ static bool is_as_it_was(struct walk *w, int library, int key, int value)
     return same;
 }
 
-static bool mark_seen(struct walk *w, const char *what)
+/* Whether what the string at the index names was met; from now on it was. */
+static bool mark_seen(struct walk *w, const char *kind, int name)
 {
     lua_State *L = w->L;
-    bool was = lua_getfield(L, w->seen, what) != LUA_TNIL;
+    lua_pushstring(L, kind);
+    lua_pushvalue(L, name);
+    lua_concat(L, 2);
+    lua_pushvalue(L, -1);
+    bool was = lua_rawget(L, w->seen) != LUA_TNIL;
     lua_pop(L, 1);
     lua_pushboolean(L, 1);
-    lua_setfield(L, w->seen, what);
+    lua_rawset(L, w->seen);
     return was;
 }
 
 /* A global that a function names. */
 static uint64_t visit_global(struct walk *w, struct slice name)
 {
-    char title[TITLE_MAX], label[LABEL_MAX];
+    char title[VISIT_TITLE_MAX], label[VISIT_LABEL_MAX];
     lua_State *L = w->L;
-    uint64_t hash = hash_bytes(TAG_GLOBAL, name.p, name.n);
+    uint64_t hash = visit_hash(TAG_GLOBAL, name.p, name.n);
     (void)snprintf(title, sizeof title, "global '%.*s'", name.n > CUT ? CUT : (int)name.n, (const char *)name.p);
     (void)snprintf(label, sizeof label, "%.*s", name.n > CUT ? CUT : (int)name.n, (const char *)name.p);
-    if (mark_seen(w, title))
-        return hash;
     int key = lua_gettop(L) + 1;
     uint64_t value;
     (void)lua_pushlstring(L, (const char *)name.p, name.n);
+    bool was_met = mark_seen(w, "global ", key);
     lua_pushvalue(L, key);
     (void)lua_rawget(L, w->globals);
-    if (lua_rawequal(L, key + 1, w->globals))
+    if (was_met)
+        hash = visit_mix(hash, TAG_VARIABLE);
+    else if (lua_rawequal(L, key + 1, w->globals))
         w->mentions |= CODE_ALL_GLOBALS;
-    else if (is_as_it_was(w, w->globals, key, key + 1) && (hash_scalar(L, key + 1, &value) || hash_name(w, key + 1, &value)))
-        hash = mix(hash, value);
+    else if (is_as_it_was(w, w->globals, key, key + 1) && (visit_scalar(L, key + 1, &value) || visit_name(w, key + 1, &value)))
+        hash = visit_mix(hash, value);
     else if (!lua_isnil(L, key + 1))
-        hash = mix(hash, visit_head(w, key + 1, &(struct head){ .title = title, .label = label }).linked);
+        hash = visit_mix(hash, visit_head(w, key + 1, &(struct head){ .title = title, .label = label }).linked);
     lua_settop(L, key - 1);
     return hash;
 }
@@ -477,8 +153,8 @@ static uint64_t load_module(struct walk *w, const char *module, const char *titl
     lua_State *L = w->L;
     int path = lua_gettop(L);
     if (luaL_loadfilex(L, lua_tostring(L, path), "t") != LUA_OK) {
-        uint32_t part = new_part(w, title, put_file(w, lua_tostring(L, path)));
-        cannot(w, part, "it does not compile");
+        uint32_t part = visit_new_part(w, title, visit_put_file(w, lua_tostring(L, path)));
+        visit_cannot(w, part, "it does not compile");
         return TAG_UNSURE;
     }
     return visit_head(w, path + 1, &(struct head){ .title = title, .label = module, .is_root = true }).linked;
@@ -497,7 +173,7 @@ static uint64_t visit_unloaded(struct walk *w, const char *module, const char *t
     uint64_t hash = TAG_GONE;
     if (names_find_module(L, module, true)) {
         names_push_stamp(L, lua_tostring(L, -1));
-        (void)hash_scalar(L, -1, &hash);
+        (void)visit_scalar(L, -1, &hash);
     }
     walk_add(w, title, hash);
     return hash;
@@ -505,20 +181,20 @@ static uint64_t visit_unloaded(struct walk *w, const char *module, const char *t
 
 static uint64_t visit_required(struct walk *w, struct slice name)
 {
-    char title[TITLE_MAX];
+    char title[VISIT_TITLE_MAX];
     lua_State *L = w->L;
     int top = lua_gettop(L);
-    uint64_t hash = hash_bytes(TAG_MODULE, name.p, name.n), value;
+    uint64_t hash = visit_hash(TAG_MODULE, name.p, name.n), value;
     const char *module = lua_pushlstring(L, (const char *)name.p, name.n);
     (void)snprintf(title, sizeof title, "module %.200s", module);
-    if (!mark_seen(w, lua_pushfstring(L, "require %s", module)) && !names_is_host(module)) {
+    if (!mark_seen(w, "require ", top + 1) && !names_is_host(module)) {
         (void)lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
         if (lua_getfield(L, -1, module) == LUA_TNIL)
-            hash = mix(hash, visit_unloaded(w, module, title));
-        else if (hash_name(w, lua_gettop(L), &value))
-            hash = mix(hash, value);
+            hash = visit_mix(hash, visit_unloaded(w, module, title));
+        else if (visit_name(w, lua_gettop(L), &value))
+            hash = visit_mix(hash, value);
         else
-            hash = mix(hash, visit_head(w, lua_gettop(L), &(struct head){ .title = title, .label = module, .is_root = true }).linked);
+            hash = visit_mix(hash, visit_head(w, lua_gettop(L), &(struct head){ .title = title, .label = module, .is_root = true }).linked);
     }
     lua_settop(L, top);
     return hash;
@@ -551,27 +227,27 @@ static void read_code(struct walk *w, int function, uint32_t part)
     lua_State *L = w->L;
     w->dump.n = 0;
     lua_pushvalue(L, function);
-    need(L, lua_dump(L, write_dump, &w->dump, 1) == 0 ? ST_OK : ST_MEMORY, w->dump.n);
+    visit_need(L, lua_dump(L, write_dump, &w->dump, 1) == 0 ? ST_OK : ST_MEMORY, w->dump.n);
     lua_pop(L, 1);
     enum status st = code_read(buf_slice(&w->dump), find_env(w, function), &w->code);
-    need(L, st == ST_CORRUPT ? ST_OK : st, w->dump.n);
+    visit_need(L, st == ST_CORRUPT ? ST_OK : st, w->dump.n);
     if (st == ST_CORRUPT)
-        cannot(w, part, "its code is not understood");
+        visit_cannot(w, part, "its code is not understood");
     walk_part(w, part)->hash = w->code.hash;
     w->mentions |= w->code.mentions;
-    into_key(w, w->code.hash);
+    visit_into_key(w, w->code.hash);
     if (w->code.mentions & CODE_COMPUTED_MODULE)
-        cannot(w, part, "it requires a module whose name only it knows");
+        visit_cannot(w, part, "it requires a module whose name only it knows");
 }
 
 /* A variable belongs to the first function that is met with it. */
 static void visit_upvalue(struct walk *w, int function, int i, const char *name, const struct node *node)
 {
-    char title[TITLE_MAX];
+    char title[VISIT_TITLE_MAX];
     lua_State *L = w->L;
     int value = lua_gettop(L);
     lua_pushlightuserdata(L, lua_upvalueid(L, function, i));
-    uint32_t variable = number_of(w, value + 1);
+    uint32_t variable = visit_number(w, value + 1);
     if (variable == 0) {
         variable = ++w->variables;
         lua_pushvalue(L, value + 1);
@@ -580,9 +256,9 @@ static void visit_upvalue(struct walk *w, int function, int i, const char *name,
         const char *of = lua_pushstring(L, walk_text(w, node->label));
         (void)snprintf(title, sizeof title, "upvalue '%.60s' of %.150s", name, of);
         struct head head = { .title = title, .label = name, .place = walk_part(w, node->part)->place };
-        into_key(w, visit_head(w, value, &head).linked);
+        visit_into_key(w, visit_head(w, value, &head).linked);
     }
-    into_key(w, mix(TAG_VARIABLE, variable));
+    visit_into_key(w, visit_mix(TAG_VARIABLE, variable));
     lua_settop(L, value);
 }
 
@@ -605,14 +281,14 @@ static void walk_function(struct walk *w, int function, const struct node *node)
     if (w->mode == WALK_PRINT)
         read_code(w, function, node->part);
     else
-        walk_part(w, node->part)->hash = mix(TAG_POINTER, (uint64_t)(uintptr_t)lua_topointer(L, function));
+        walk_part(w, node->part)->hash = visit_mix(TAG_POINTER, (uint64_t)(uintptr_t)lua_topointer(L, function));
     visit_upvalues(w, function, node);
     if (w->mode == WALK_REACH)
         return;
     for (size_t i = 0; i < code_count(&w->code.globals); i++)
-        into_key(w, visit_global(w, code_name(&w->code.globals, i)));
+        visit_into_key(w, visit_global(w, code_name(&w->code.globals, i)));
     for (size_t i = 0; i < code_count(&w->code.modules); i++)
-        into_key(w, visit_required(w, code_name(&w->code.modules, i)));
+        visit_into_key(w, visit_required(w, code_name(&w->code.modules, i)));
 }
 
 /* --- tables --- */
@@ -626,11 +302,11 @@ static int compare_entries(const void *a, const void *b)
 static uint64_t hash_key(struct walk *w, int key, const struct node *node)
 {
     uint64_t hash;
-    if (hash_scalar(w->L, key, &hash) || hash_name(w, key, &hash))
+    if (visit_scalar(w->L, key, &hash) || visit_name(w, key, &hash))
         return hash;
     if (w->mode == WALK_REACH)
-        return object(w, TAG_UNSURE, key, 0).own;
-    cannot(w, node->part, "a table whose keys are tables or functions");
+        return visit_object(w, TAG_UNSURE, key, 0).own;
+    visit_cannot(w, node->part, "a table whose keys are tables or functions");
     return TAG_UNSURE;
 }
 
@@ -643,7 +319,7 @@ static void put_entry(struct walk *w, uint64_t key, int index)
 {
     lua_State *L = w->L;
     struct entry entry = { key, (lua_Integer)(w->entries.n / sizeof entry) + 1 };
-    need(L, buf_append(&w->entries, &entry, sizeof entry), sizeof entry);
+    visit_need(L, buf_append(&w->entries, &entry, sizeof entry), sizeof entry);
     lua_pushvalue(L, index);
     lua_rawseti(L, w->waiting, entry.waiting);
 }
@@ -660,12 +336,12 @@ static struct print sum_entries(struct walk *w, int table, const struct node *no
         if ((node->kind == NODE_LIBRARY || node->kind == NODE_GLOBALS) && is_as_it_was(w, table, at, at + 1))
             continue;
         uint64_t key = hash_key(w, at, node);
-        if (is_named_node(node) || !(hash_scalar(L, at + 1, &value) || hash_name(w, at + 1, &value))) {
+        if (is_named_node(node) || !(visit_scalar(L, at + 1, &value) || visit_name(w, at + 1, &value))) {
             put_entry(w, key, at);
             continue;
         }
-        sum.own += mix(key, value);
-        sum.linked += mix(key, value);
+        sum.own += visit_mix(key, value);
+        sum.linked += visit_mix(key, value);
     }
     if (w->entries.n > 0)
         qsort(w->entries.p, w->entries.n / sizeof(struct entry), sizeof(struct entry), compare_entries);
@@ -673,50 +349,50 @@ static struct print sum_entries(struct walk *w, int table, const struct node *no
 }
 
 /* The name of what stands under a key: "util.clean", "steps[3]". */
-static void child_label(const struct walk *w, const struct node *node, int key, char out[LABEL_MAX])
+static void child_label(const struct walk *w, const struct node *node, int key, char out[VISIT_LABEL_MAX])
 {
     lua_State *L = w->L;
     const char *parent = walk_text(w, node->label), *dot = *parent ? "." : "";
     int n = -1;
     if (lua_type(L, key) == LUA_TSTRING)
-        n = snprintf(out, LABEL_MAX, "%s%s%.60s", parent, dot, lua_tostring(L, key));
+        n = snprintf(out, VISIT_LABEL_MAX, "%s%s%.60s", parent, dot, lua_tostring(L, key));
     else if (lua_isinteger(L, key))
-        n = snprintf(out, LABEL_MAX, "%s[%lld]", parent, (long long)lua_tointeger(L, key));
-    if (n < 0 || n >= LABEL_MAX)
-        (void)snprintf(out, LABEL_MAX, "%.150s[…]", parent);
+        n = snprintf(out, VISIT_LABEL_MAX, "%s[%lld]", parent, (long long)lua_tointeger(L, key));
+    if (n < 0 || n >= VISIT_LABEL_MAX)
+        (void)snprintf(out, VISIT_LABEL_MAX, "%.150s[…]", parent);
 }
 
-static void name_argument(lua_State *L, int key, char title[TITLE_MAX])
+static void name_argument(lua_State *L, int key, char title[VISIT_TITLE_MAX])
 {
     if (lua_type(L, key) == LUA_TSTRING)
-        (void)snprintf(title, TITLE_MAX, "argument %.60s", lua_tostring(L, key));
+        (void)snprintf(title, VISIT_TITLE_MAX, "argument %.60s", lua_tostring(L, key));
     else
-        (void)snprintf(title, TITLE_MAX, "argument %lld", (long long)lua_tointeger(L, key));
+        (void)snprintf(title, VISIT_TITLE_MAX, "argument %lld", (long long)lua_tointeger(L, key));
 }
 
 /* An entry of the globals, a library or the arguments is a part of its own. */
 static struct print visit_named(struct walk *w, const struct node *node, int key, int value)
 {
-    char title[TITLE_MAX], label[LABEL_MAX];
+    char title[VISIT_TITLE_MAX], label[VISIT_LABEL_MAX];
     child_label(w, node, key, label);
     if (node->kind == NODE_ARGS)
         name_argument(w->L, key, title);
     else
         (void)snprintf(title, sizeof title, node->kind == NODE_GLOBALS ? "global '%s'" : "%s", label);
-    if (node->kind == NODE_GLOBALS && mark_seen(w, title))
-        return plain(TAG_GLOBAL);
+    if (node->kind == NODE_GLOBALS && lua_type(w->L, key) == LUA_TSTRING && mark_seen(w, "global ", key))
+        return visit_plain(TAG_GLOBAL);
     return visit_head(w, value, &(struct head){ .title = title, .label = label });
 }
 
 static struct print visit_entry(struct walk *w, const struct node *node, const struct entry *entry, int key, int value)
 {
-    char label[LABEL_MAX];
+    char label[VISIT_LABEL_MAX];
     if (is_named_node(node))
         return visit_named(w, node, key, value);
-    struct node inner = { .kind = NODE_TABLE, .part = node->part, .at = mix(node->at, entry->key) };
+    struct node inner = { .kind = NODE_TABLE, .part = node->part, .at = visit_mix(node->at, entry->key) };
     child_label(w, node, key, label);
-    inner.label = put_text(w, label);
-    return visit(w, value, &inner);
+    inner.label = visit_put_text(w, label);
+    return visit_value(w, value, &inner);
 }
 
 /* Those that wait, in the order of their keys. */
@@ -730,8 +406,8 @@ static void order_entries(struct walk *w, int table, const struct node *node, st
         lua_pushvalue(L, -1);
         (void)lua_rawget(L, table);
         struct print print = visit_entry(w, node, &entry, table + 1, table + 2);
-        sum->own += mix(entry.key, print.own);
-        sum->linked = mix(sum->linked, mix(entry.key, print.linked));
+        sum->own += visit_mix(entry.key, print.own);
+        sum->linked = visit_mix(sum->linked, visit_mix(entry.key, print.linked));
         lua_settop(L, table);
     }
 }
@@ -741,10 +417,10 @@ static void walk_metatable(struct walk *w, int table, const struct node *node, s
     lua_State *L = w->L;
     if (!lua_getmetatable(L, table))
         return;
-    struct node inner = { .kind = NODE_TABLE, .part = node->part, .label = node->label, .at = mix(node->at, TAG_METATABLE) };
-    struct print print = visit(w, table + 1, &inner);
-    sum->own += mix(TAG_METATABLE, print.own);
-    sum->linked = mix(sum->linked, mix(TAG_METATABLE, print.linked));
+    struct node inner = { .kind = NODE_TABLE, .part = node->part, .label = node->label, .at = visit_mix(node->at, TAG_METATABLE) };
+    struct print print = visit_value(w, table + 1, &inner);
+    sum->own += visit_mix(TAG_METATABLE, print.own);
+    sum->linked = visit_mix(sum->linked, visit_mix(TAG_METATABLE, print.linked));
     lua_pop(L, 1);
 }
 
@@ -754,29 +430,29 @@ static void walk_table(struct walk *w, int table, const struct node *node)
     order_entries(w, table, node, &sum);
     if (node->kind == NODE_TABLE) {
         walk_metatable(w, table, node, &sum);
-        walk_part(w, node->part)->hash += mix(node->at, sum.own);
+        walk_part(w, node->part)->hash += visit_mix(node->at, sum.own);
     }
-    into_key(w, mix(TAG_TABLE, sum.linked));
+    visit_into_key(w, visit_mix(TAG_TABLE, sum.linked));
 }
 
 /* --- the walk --- */
 
 void walk_add(struct walk *w, const char *name, uint64_t hash)
 {
-    uint32_t part = new_part(w, name, 0);
+    uint32_t part = visit_new_part(w, name, 0);
     walk_part(w, part)->hash = hash;
-    into_key(w, mix(hash_bytes(TAG_NAME, name, strlen(name)), hash));
+    visit_into_key(w, visit_mix(visit_hash(TAG_NAME, name, strlen(name)), hash));
 }
 
 void walk_cannot(struct walk *w, const char *name, const char *why)
 {
-    cannot(w, new_part(w, name, 0), why);
+    visit_cannot(w, visit_new_part(w, name, 0), why);
 }
 
 void walk_from(struct walk *w, const char *name, int index)
 {
-    uint64_t root = hash_bytes(TAG_NAME, name, strlen(name));
-    into_key(w, mix(root, visit_head(w, index, &(struct head){ .title = name, .label = name, .is_root = true }).linked));
+    uint64_t root = visit_hash(TAG_NAME, name, strlen(name));
+    visit_into_key(w, visit_mix(root, visit_head(w, index, &(struct head){ .title = name, .label = name, .is_root = true }).linked));
 }
 
 static void enter_metatable(struct walk *w, const char *title)
@@ -784,8 +460,8 @@ static void enter_metatable(struct walk *w, const char *title)
     lua_State *L = w->L;
     uint64_t name;
     int value = lua_gettop(L);
-    if (lua_getmetatable(L, value) && !hash_name(w, value + 1, &name))
-        into_key(w, visit_head(w, value + 1, &(struct head){ .title = title, .label = title }).linked);
+    if (lua_getmetatable(L, value) && !visit_name(w, value + 1, &name))
+        visit_into_key(w, visit_head(w, value + 1, &(struct head){ .title = title, .label = title }).linked);
     lua_settop(L, value - 1);
 }
 
@@ -805,7 +481,7 @@ static void enter_kinds(struct walk *w)
     lua_pushcfunction(L, free_walk);
     enter_metatable(w, "metatable of functions");
     (void)lua_getglobal(L, LUA_STRLIBNAME);
-    (void)hash_name(w, lua_gettop(L), &name);
+    (void)visit_name(w, lua_gettop(L), &name);
     lua_pop(L, 1);
 }
 
@@ -814,11 +490,11 @@ static void enter_globals(struct walk *w)
     struct node node = { .kind = NODE_GLOBALS };
     lua_State *L = w->L;
     int top = lua_gettop(L);
-    if (number_of(w, w->globals) > 0)
+    if (visit_number(w, w->globals) > 0)
         return;
-    (void)add_node(w, w->globals, &node);
+    (void)visit_add_node(w, w->globals, &node);
     if (lua_getmetatable(L, w->globals))
-        into_key(w, visit_head(w, top + 1, &(struct head){ .title = "metatable of the globals", .label = "globals" }).linked);
+        visit_into_key(w, visit_head(w, top + 1, &(struct head){ .title = "metatable of the globals", .label = "globals" }).linked);
     lua_settop(L, top);
 }
 
