@@ -207,6 +207,15 @@ static void journal_splits(struct driver *d, const struct split *split, const ch
     }
 }
 
+/* The description but for the fingerprints: what a function does is none of the plan. */
+static void hash_description(XXH3_state_t *state, const struct description *job)
+{
+    struct slice all = buf_slice(&job->encoded), without = job->fingerprints;
+    size_t before = without.n > 0 ? (size_t)(without.p - all.p) : all.n;
+    (void)XXH3_64bits_update(state, all.p, before);
+    (void)XXH3_64bits_update(state, all.p + before + without.n, all.n - before - without.n);
+}
+
 static void hash_plan(struct driver *d)
 {
     XXH3_state_t *state = XXH3_createState();
@@ -214,7 +223,7 @@ static void hash_plan(struct driver *d)
         return;
     const uint64_t settings[] = { d->split_size, d->sort_buffer, d->seed, d->plan.partitions,
                                   d->plan.splits.count };
-    (void)XXH3_64bits_update(state, d->job.encoded.p, d->job.encoded.n);
+    hash_description(state, &d->job);
     (void)XXH3_64bits_update(state, settings, sizeof settings);
     for (size_t i = 0; i < d->files.count; i++) {
         (void)XXH3_64bits_update(state, d->files.files[i].path, strlen(d->files.files[i].path) + 1);

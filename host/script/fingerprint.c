@@ -148,6 +148,9 @@ static int fingerprint(lua_State *L)
     walk_mentioned(L, w);
     push_stage(L, w);
     walk_close(w);
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+    walk_settle(L);
     return 1;
 }
 
@@ -217,6 +220,7 @@ void fingerprint_reach(lua_State *L, int step, struct reach *out)
         st = keep_part(&out->places, w, walk_part(w, i));
     walk_close(w);
     lua_settop(L, top);
+    walk_settle(L);
     if (st != ST_OK)
         (void)script_raise(L, (err_memory(&e, "a fingerprint", out->places.n), &e));
 }

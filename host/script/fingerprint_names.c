@@ -94,6 +94,9 @@ static void name_natives(lua_State *L, int names)
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, script_of(L)->natives);
     int natives = lua_gettop(L);
     give_name(L, names, natives, "mr.native");
+    lua_pushvalue(L, LUA_REGISTRYINDEX);
+    give_name(L, names, natives + 1, "registry");
+    lua_settop(L, natives);
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         if (lua_getfield(L, natives, marks[i]) != LUA_TNIL)
             give_name(L, names, natives + 1, lua_pushfstring(L, "mr.native.%s", marks[i]));
@@ -229,8 +232,21 @@ static void learn_module(lua_State *L, int names, int modules, int name, int tab
     }
 }
 
+/* True from the second time on. */
+static bool has_learned(lua_State *L)
+{
+    (void)lua_getfield(L, LUA_REGISTRYINDEX, REGISTRY);
+    bool learned = lua_getfield(L, -1, "learned") != LUA_TNIL;
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -3, "learned");
+    lua_pop(L, 2);
+    return learned;
+}
+
 void names_learn(lua_State *L)
 {
+    if (has_learned(L))
+        return;
     int top = lua_gettop(L), names = top + 1, modules = top + 2, loaded = top + 3;
     names_push(L);
     names_push_modules(L);
@@ -272,6 +288,8 @@ static void keep_standard(lua_State *L, int kept)
     }
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, script_of(L)->natives);
     keep(L, kept, top + 2);
+    lua_pushvalue(L, LUA_REGISTRYINDEX);
+    keep(L, kept, top + 3);
     lua_settop(L, top);
 }
 

@@ -35,7 +35,11 @@ static uint32_t put_title(struct walk *w, const char *title)
         (void)snprintf(text, sizeof text, "%s #%lld", title, (long long)n);
         title = text;
     }
-    return visit_put_text(w, title);
+    uint32_t at = visit_put_text(w, title);
+    for (char *p = (char *)w->text.p + at; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7F) /* it goes to terminals */
+            *p = '?';
+    return at;
 }
 
 uint32_t visit_new_part(struct walk *w, const char *title, uint32_t place)

@@ -22,14 +22,35 @@ struct entry {
 
 /* --- opening and closing --- */
 
+static void lift_cap(struct walk *w)
+{
+    struct memory *m = &script_of(w->L)->memory;
+    w->memory = m;
+    w->cap = m->cap;
+    w->peak = m->peak;
+    m->cap = 0;
+}
+
 void walk_close(struct walk *w)
 {
+    if (w->memory) {
+        w->memory->cap = w->cap;
+        w->memory->peak = w->peak;
+    }
+    w->memory = NULL;
     buf_free(&w->node_list);
     buf_free(&w->parts);
     buf_free(&w->text);
     buf_free(&w->dump);
     buf_free(&w->entries);
     code_free(&w->code);
+}
+
+void walk_settle(lua_State *L)
+{
+    const struct memory *m = &script_of(L)->memory;
+    if (m->cap > 0 && m->used > m->cap)
+        (void)lua_gc(L, LUA_GCCOLLECT);
 }
 
 static int free_walk(lua_State *L)
@@ -75,6 +96,7 @@ struct walk *walk_open(lua_State *L, enum walk_mode mode)
     w->L = L;
     w->mode = mode;
     w->can = true;
+    lift_cap(w);
     int *const tables[] = { &w->nodes, &w->seen, &w->waiting, &w->titles };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         lua_newtable(L);

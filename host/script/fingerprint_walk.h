@@ -7,6 +7,8 @@
 
 #include <lua.h>
 
+struct memory;
+
 enum walk_mode {
     WALK_PRINT, /* by content: two states, two processes can be compared */
     WALK_REACH, /* by identity, with all globals: one state, earlier and later */
@@ -28,6 +30,8 @@ struct node {
 
 struct walk {
     lua_State *L;
+    struct memory *memory; /* whose cap is lifted meanwhile; NULL: not any more */
+    size_t cap, peak;      /* what they were */
     enum walk_mode mode;
     /* indexes on the stack: number → object; object → number; keys that wait; part's name → how many; and those of fingerprint_names.h */
     int nodes, seen, waiting, titles, names, copies, modules, globals, args;
@@ -40,7 +44,8 @@ struct walk {
     bool has_function; /* one was met */
 };
 
-/* In a protected call: pushes what a walk needs (its first value owns the struct) and leaves it there. */
+/* In a protected call: pushes what a walk needs (its first value owns the struct) and leaves it there. Until walk_close the state has no
+ * cap on its memory: what the walk needs is not the job's. */
 struct walk *walk_open(lua_State *L, enum walk_mode mode);
 /* Something the walk starts from: a function, or a value; absolute stack index. It is named in components as it is here. */
 void walk_from(struct walk *w, const char *name, int index);
@@ -50,7 +55,7 @@ void walk_add(struct walk *w, const char *name, uint64_t hash);
 void walk_cannot(struct walk *w, const char *name, const char *why);
 /* Follows everything; may be called again after more has been added. */
 void walk_run(struct walk *w);
-/* Frees what is not Lua's at once; what was pushed stays. */
+/* Frees what is not Lua's at once, and puts the cap back; what was pushed stays. */
 void walk_close(struct walk *w);
 
 static inline struct part *walk_part(const struct walk *w, uint32_t i)
@@ -65,5 +70,8 @@ static inline const char *walk_text(const struct walk *w, uint32_t at)
 {
     return (const char *)w->text.p + at;
 }
+
+/* After it, once nothing of the walk is on the stack any more. */
+void walk_settle(lua_State *L);
 
 #endif

@@ -211,7 +211,8 @@ describe("fingerprints tell", function()
       assert.equal("reduce: option output changed", bodies(map .. 'output = "text"', map .. 'output = "tsv"'))
       assert.equal("map: option input changed", bodies(map .. 'input = "text"', map .. 'input = "jsonl"'))
       assert.equal("map: option input changed",
-         bodies(map .. 'input = { format = "csv", header = true }', map .. 'input = { format = "csv", header = false }'))
+         bodies(map .. 'input = { format = "csv", header = true }',
+            map .. 'input = { format = "csv", header = false }'))
       assert.equal("map: tag of job.lua changed", bodies(map .. 'input_files = { { path = "job.lua", tag = "a" } }',
          map .. 'input_files = { { path = "job.lua", tag = "b" } }'))
       assert.equal("map: map of job.lua changed, job.lua:4",
@@ -415,5 +416,18 @@ return mr.job { map = function(k, v, emit) helper(v) end }
       for _, name in ipairs { "word_count", "join", "kmeans", "pagerank", "top_n", "sessionize", "histogram" } do
          assert.equal("same\n", run(nil, "reach", "examples/" .. name .. ".lua"))
       end
+   end)
+end)
+
+describe("the memory that a walk needs", function()
+   it("is not taken from the job's", function()
+      local dir = h.tmpdir()
+      local text = 'local mr = require "mr"\nlocal big = {}\nfor i = 1, 20000 do big[i] = { i } end\n'
+         .. "return mr.job { map = function(key, value, emit) emit(#big, 1) end, reduce = mr.sum }"
+      h.write(dir, "job.lua", text)
+      h.write(dir, "in.txt", "a\nb\n")
+      local result = h.run({ "run", "job.lua", "in.txt", "--set", "limits.memory_limit=3000000" }, { dir = dir })
+      assert.equal(0, result.code, result.err)
+      assert.equal("20000\t2\n", result.out)
    end)
 end)
