@@ -163,7 +163,8 @@ local function environment(options)
       LMR = h.binary,
       PATH = h.build .. ":" .. os.getenv("PATH"),
       LMR_WORK_DIR = false, LMR_PROFILE = false, LMR_BUILD = false, LMR_SPEC_DIR = false,
-      LMR_SPEC_REPORT = false, NO_COLOR = false, MAKEFLAGS = false, MFLAGS = false, MAKELEVEL = false,
+      LMR_SPEC_REPORT = false, LMR_FAILPOINT = false, LMR_FAILPOINT_LOG = false,
+      NO_COLOR = false, MAKEFLAGS = false, MFLAGS = false, MAKELEVEL = false,
    }
    for name, value in pairs(options.env or {}) do
       set[name] = value

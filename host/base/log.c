@@ -47,7 +47,7 @@ static void print_line(const char *prefix, const char *text)
     disarm(line);
     size_t n = strlen(line);
     line[n++] = '\n';
-    (void)sys_write(STDERR_FILENO, line, n, "standard error", "log.write", NULL);
+    (void)sys_write(STDERR_FILENO, line, n, "standard error", NULL, NULL);
 }
 
 static void print_formatted(const char *prefix, const char *format, va_list args)

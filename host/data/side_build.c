@@ -245,7 +245,7 @@ static enum status write_index(const struct builder *b, const char *path, bool d
     struct buf file = BUF_EMPTY;
     enum status status = put_file(b, &file, records);
     if (status == ST_OK)
-        status = sys_write_file(path, buf_slice(&file), durable, "side.write", e);
+        status = sys_write_file(path, buf_slice(&file), durable, "side", e);
     else
         status = out_of_memory(e);
     buf_free(&file);

@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "base/sys.h"
+#include "recover/journal_points.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -613,6 +614,7 @@ static struct journal *open_file(const char *path, int flags, bool durable)
         return NULL;
     }
     err_clear(&j->failure);
+    journal_points();
     if (sqlite3_open_v2(path, &j->db, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
         fail(j);

@@ -253,16 +253,28 @@ void finish_publish(struct driver *d)
 
 /* --- attempts that did not win --- */
 
-static void remove_by_prefix(const char *dir, const char *prefix)
+static bool is_of_attempt(const char *name, const char *prefix)
 {
     size_t n = strlen(prefix);
+    char next = strncmp(name, prefix, n) == 0 ? name[n] : '\0';
+    return next == '.' || next == '-'; /* "map_0.1" is no file of "map_0.10" or "map_0.1s" */
+}
+
+/* What sys_write_file had not yet given its name. */
+static bool is_unfinished(const char *name, const char *unused)
+{
+    (void)unused;
+    return strstr(name, ".tmp-") != NULL;
+}
+
+static void remove_where(const char *dir, bool (*wanted)(const char *, const char *), const char *prefix)
+{
     DIR *d = opendir(dir);
     struct buf path = BUF_EMPTY;
     const struct dirent *entry;
     while (d && (entry = readdir(d))) {
-        char next = strncmp(entry->d_name, prefix, n) == 0 ? entry->d_name[n] : '\0';
-        if (next != '.' && next != '-')
-            continue; /* "map_0.1" is no file of "map_0.10" or "map_0.1s" */
+        if (!wanted(entry->d_name, prefix))
+            continue;
         path.n = 0;
         if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK &&
             buf_terminate(&path) == ST_OK)
@@ -279,10 +291,10 @@ void finish_attempt_files(struct driver *d, const struct work *w, struct attempt
     if (!d->place.job_dir)
         return;
     (void)attempt_file_name(d, w, id, name);
-    remove_by_prefix(d->place.stage_dir, name);
+    remove_where(d->place.stage_dir, is_of_attempt, name);
     if (d->place.work_dir != d->place.stage_dir)
-        remove_by_prefix(d->place.work_dir, name);
-    remove_by_prefix(d->place.quarantine_dir, name);
+        remove_where(d->place.work_dir, is_of_attempt, name);
+    remove_where(d->place.quarantine_dir, is_of_attempt, name);
 }
 
 /* --- the end --- */
@@ -380,12 +392,15 @@ bool finish_keeps_runs(const struct driver *d)
     return d->quarantined > 0 && d->aside_before == 0 && d->dropped == 0 && d->plan.is_last;
 }
 
-/* But not what an earlier result left. */
+/* But not what an earlier result left, or a process that died while it wrote. */
 static void keep_runs(struct driver *d)
 {
     const char *old = place_join(&d->place, d->place.stage_dir, PUBLISH_OLD);
     if (old && d->place.output_dir)
         (void)sys_remove_tree(old, NULL);
+    remove_where(d->place.work_dir, is_unfinished, NULL);
+    if (d->place.stage_dir != d->place.work_dir)
+        remove_where(d->place.stage_dir, is_unfinished, NULL);
     report_note(d, "what it needs to try them again is kept in %s: lmr resume --quarantined %s",
                 d->place.work_dir, d->place.job_id);
 }

@@ -1,0 +1,68 @@
+-- The crash sweep, bounded: of each kind of failpoint there is, one kill, in the first job that comes to it; some
+-- kills of the resume too; workers likewise. All of them: lua5.4 spec/soak/crash.lua.
+local h = require "spec.helper"
+local jobs = require "spec.soak.crash_jobs"
+local sweep = require "spec.soak.crash_sweep"
+
+local stride = h.sanitized and 67 or 19
+
+-- The failpoints of the README's table.
+local function listed()
+   local names = {}
+   for cell in h.read(h.root .. "/host/base/README.md"):gmatch("\n| (`[^|]-) |") do
+      local base
+      for text in cell:gmatch("`([^`]+)`") do
+         for word in text:gmatch("%S+") do
+            if word:sub(1, 1) == ":" then word = base .. word end
+            base = word:match("^(.-):")
+            names[word] = true
+         end
+      end
+   end
+   return names
+end
+
+describe("a job whose driver is killed", function()
+   local sweeps, passed = {}, {}
+   lazy_setup(function()
+      for n, job in ipairs(jobs) do
+         sweeps[n] = sweep.new(h.tmpdir(), h.binary, job)
+         sweeps[n]:classes(passed)
+      end
+   end)
+
+   it("passes each failpoint that is listed, and no other", function()
+      assert.same(listed(), passed)
+   end)
+
+   it("is the same after a kill at each kind of failpoint", function()
+      local seen = {}
+      for n, s in ipairs(sweeps) do
+         for i, site in ipairs(s.sites) do
+            if not seen[site] or n == 1 and i % stride == 0 then
+               seen[site] = true
+               s:kill_driver(i)
+            end
+         end
+      end
+   end)
+
+   it("is the same when its resume is killed too", function()
+      for n, s in ipairs(sweeps) do
+         local i, j = #s.sites * n // (#sweeps + 1), 3
+         while s:kill_driver(i, j) ~= "not reached" do j = j + 5 * stride end
+      end
+   end)
+
+   it("is the same when a worker is killed at each kind of failpoint", function()
+      local seen = {}
+      for _, s in ipairs(sweeps) do
+         for j, site in ipairs(s.worker_sites) do
+            if not seen[site] then
+               seen[site] = true
+               assert.truthy(s:kill_worker(j), site)
+            end
+         end
+      end
+   end)
+end)

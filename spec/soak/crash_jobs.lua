@@ -1,0 +1,109 @@
+-- The jobs that spec/soak/crash.lua and spec/recover/crash_spec.lua kill: small, but each goes another way through the
+-- host. A list of { name, files, args = of lmr run, stdin = name of a file, setup = shell commands, command = of lmr
+-- instead of run, exit = code, classes = what only this job passes }.
+local M = {}
+
+local function numbered(n, line)
+   local list = {}
+   for i = 1, n do list[i] = line(i) end
+   return table.concat(list, "\n") .. "\n"
+end
+
+local words = numbered(120, function(i)
+   return ("the word %d of %d and %s"):format(i % 17, i % 5, ("x"):rep(i % 7))
+end)
+local sums = numbered(150, function(i) return ("key%d %d"):format(i % 6, i) end)
+local broken_sums = sums:gsub("key3 15\n", "key3 1,5\n"):gsub("key4 100\n", "key4 ???\n")
+
+local function job(body)
+   return "local mr = require 'mr'\nreturn mr.job { job_name = 'j', split_size = '1K',\n" .. body .. "}\n"
+end
+
+local count = job [[
+   map = function(_, line, emit) for w in mr.words(line) do emit(w, 1) end end, reduce = mr.sum, reducers = 2,
+]]
+
+M[1] = { name = "two steps", args = { "-o", "out", "job.lua", "in.txt" },
+   files = { ["in.txt"] = words, ["job.lua"] = job [[
+   steps = {
+      { map = function(_, line, emit) for w in mr.words(line) do emit(w, 1) end end, reduce = mr.sum, reducers = 2 },
+      { map = function(word, n, emit) emit({ -n, word }) end,
+        reduce = function(key, _, emit) emit(key[2], -key[1]) end, reducers = 1 },
+   },
+]] } }
+
+M[2] = { name = "map only", args = { "-o", "out", "job.lua", "in.txt" },
+   files = { ["in.txt"] = words, ["job.lua"] = job [[
+   map = function(offset, line, emit) emit(offset, #line) end, reducers = 0,
+   output = { format = "csv", compress = "gz" },
+]] } }
+
+M[3] = { name = "from standard input", args = { "job.lua", "-" }, stdin = "in.txt",
+   files = { ["in.txt"] = words, ["job.lua"] = count } }
+
+M[4] = { name = "rounds", args = { "-o", "out", "job.lua", "in.txt" },
+   files = { ["in.txt"] = sums, ["job.lua"] = job [[
+   steps = {
+      { map = function(_, line, emit)
+           local k, n = line:match("^(%S+) (%d+)$")
+           emit(k, tonumber(n))
+        end, reduce = mr.sum },
+      mr.iterate { map = function(key, n, emit) emit(key, n // 2) end, max_rounds = 9, reducers = 2,
+         reduce = function(key, values, emit)
+            local previous = mr.task().previous
+            local seen = previous and previous.counters.rounds.most or 0
+            for n in values do mr.increment("rounds", "most", n > 600 and 1 or 0) emit(key, n + seen) end
+         end,
+         stop_when = function(round, counters) return round == 3 or counters.rounds.most < 1 end },
+   },
+]] } }
+M[5] = { name = "side outputs and records put aside", exit = 3, args = { "-o", "out", "job.lua", "in.txt" },
+   files = { ["in.txt"] = broken_sums, ["users.csv"] = "id,name\nkey1,one\nkey2,two\n", ["job.lua"] = job [[
+   side_files = { users = { path = "users.csv", input = "csv", key = "id" } }, reducers = 2,
+   map = function(_, line, emit)
+      local key, n = line:match("^(%S+) (%d+)$")
+      if not n then mr.reject("no number") end
+      local user = mr.lookup("users", key)
+      if tonumber(n) % 50 == 7 then mr.output("seven", key, tonumber(n)) end
+      emit(user and user.name or key, tonumber(n))
+   end,
+   reduce = function(key, values, emit)
+      local sum = 0
+      for v in values do sum = sum + v end
+      if key == "key5" then error("a bad group") end
+      mr.output("sums", key, sum)
+      emit(key, sum)
+   end,
+]] } }
+
+M[6] = { name = "total order, spilled",
+   args = { "-o", "out", "--work-dir", "work", "--sort-buffer", "64K", "--compress-runs", "job.lua", "in.txt" },
+   files = { ["in.txt"] = words, ["job.lua"] = job [[
+   map = function(offset, line, emit)
+      for w in mr.words(line) do emit(w .. (" "):rep(900) .. offset, mr.task().offset) end
+   end,
+   reduce = function(key, values, emit) for v in values do emit((key:gsub(" +", " ")), v) end end,
+   total_order = true, reducers = 3,
+]] } }
+
+M[7] = { name = "over an earlier result", args = { "-o", "out", "--overwrite", "job.lua", "in.txt" },
+   setup = { "run -q -o out --seed 9 job.lua job.lua" }, files = { ["in.txt"] = words, ["job.lua"] = count } }
+
+local summing = [[
+   reducers = 2,
+   map = function(_, line, emit)
+      local key, n = line:match("^(%%S+) (.*)$")
+      %s
+      if tonumber(n) == 7 then mr.output("seven", key) end
+      emit(key, tonumber(n))
+   end,
+   reduce = mr.sum,
+]]
+
+M[8] = { name = "a mend of what was put aside", command = { "resume", "--quarantined" }, args = {},
+   setup = { "run -q -o out job.lua in.txt", "!mv mended.lua job.lua" },
+   files = { ["in.txt"] = broken_sums:gsub("key4 %?%?%?", "key4 100"),
+      ["job.lua"] = job(summing:format('if n:find(",") then error("no number") end')),
+      ["mended.lua"] = job(summing:format('n = n:gsub(",", "")')) } }
+
+return M

@@ -1,0 +1,310 @@
+-- Kills lmr at its failpoints, resumes it, and holds what comes out against an undisturbed run. What
+-- spec/soak/crash.lua and spec/recover/crash_spec.lua share.
+--
+-- sweep.new(dir, lmr, job) → self      job is one of spec/soak/crash_jobs.lua; runs it undisturbed; self.sites is the
+--                                      list of the driver's failpoints in order, self.worker_sites the workers'
+-- self:kill_driver(i [, j]) → how      kills the driver at failpoint i; with j, the resume at its failpoint j; then
+--                                      goes on to the end. how: "resumed", "run again" (there was nothing to go on
+--                                      with yet), "complete" (nothing was left to do); with j also "not reached"
+-- self:kill_worker(j) → true           false: no worker came to its failpoint j
+-- self:missing() → index, name         of a failpoint of the driver at which it was not killed yet
+-- self:classes(into) → into            the names of its failpoints, as keys
+-- Each raises an error that says what differs and keeps the folder.
+local M = {}
+
+local sweep = {}
+sweep.__index = sweep
+
+local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+local function read(path)
+   local file <close> = io.open(path, "rb")
+   return file and file:read("a")
+end
+
+local function write(path, content)
+   local file <close> = assert(io.open(path, "wb"))
+   assert(file:write(content))
+end
+
+local function lines_of(command)
+   local pipe <close> = assert(io.popen(command))
+   local list = {}
+   for line in pipe:lines() do list[#list + 1] = line end
+   return list
+end
+
+function sweep:fail(text, ...)
+   error(("%s: %s\n   kept: %s"):format(self.job.name, text:format(...), self.dir), 0)
+end
+
+-- Runs lmr in the live folder; how it ended: its code, or "killed".
+function sweep:lmr(words, env)
+   local list = {}
+   for i, word in ipairs(words) do list[i] = quote(word) end
+   local set = { "-u LMR_PROFILE", "-u LMR_WORK_DIR", "LMR_STATE_DIR=" .. quote(self.live .. "/state") }
+   for name, value in pairs(env or {}) do set[#set + 1] = name .. "=" .. quote(value) end
+   local _, how, code = os.execute(("cd %s && exec timeout -k 2 60 env %s %s %s <%s >%s 2>%s"):format(
+      quote(self.live), table.concat(set, " "), quote(self.binary), table.concat(list, " "),
+      env and env.STDIN or "/dev/null", quote(self.dir .. "/stdout"),
+      quote(self.dir .. "/stderr")))
+   if code == 124 then self:fail("hangs: %s", table.concat(words, " ")) end
+   return how == "signal" and code == 9 and "killed" or code == 137 and "killed" or code
+end
+
+function sweep:said() return (read(self.dir .. "/stderr") or ""):sub(-2000) end
+
+-- The folder as it is before the run that is killed.
+function sweep:reset()
+   os.execute(("rm -rf %s %s && cp -a %s %s"):format(quote(self.live), quote(self.dir .. "/log"),
+      quote(self.base), quote(self.live)))
+end
+
+function sweep:command(env)
+   env = env or {}
+   env.STDIN = self.job.stdin
+   local words = self.job.command or { "run" }
+   local all = { table.unpack(words) }
+   if not self.job.command then
+      for _, word in ipairs { "--workers", "1", "--seed", "5", "--set", "retry.base_delay_seconds=0.01" } do
+         all[#all + 1] = word
+      end
+      table.move(self.job.args, 1, #self.job.args, #all + 1, all)
+   end
+   return self:lmr(all, env)
+end
+
+-- A killed run may have left an older number to the job, or a later attempt's name to a file.
+local function plain(text)
+   return (text:gsub("j%-%d+", "j"):gsub("(%a+_%d+)%.%d+s?%.", "%1."):gsub('"attempt":%d+,', ""))
+end
+
+local unlike = { '"finished":[^,]*,', '"statistics": *%b{},?' }
+
+local function files_of(folder)
+   return lines_of(("cd %s 2>/dev/null && LC_ALL=C find . -type f | LC_ALL=C sort"):format(quote(folder)))
+end
+
+-- What the job made: names and bytes; of the manifest, what a disturbed run must have too.
+function sweep:result(stdout)
+   local all, id = { stdout }, self:newest()
+   for _, name in ipairs(files_of(self.live .. "/out")) do
+      local content = read(self.live .. "/out/" .. name)
+      if name == "./_MANIFEST.json" then
+         for _, pattern in ipairs(unlike) do content = content:gsub(pattern, "") end
+         content = plain(content)
+      end
+      -- of what is kept for a mend, only that it is there; what a job left that never began is no part of it
+      local folder = name:match("^%./%.lmr%-([^/]+)/")
+      if folder then name, content = plain(name), "" end
+      if not folder or folder == id then all[#all + 1] = name .. "\n" .. content end
+   end
+   for _, name in ipairs(files_of(("%s/state/%s"):format(self.live, id))) do
+      local content = name:find("^%./quarantine/") and read(("%s/state/%s/%s"):format(self.live, id, name)) or ""
+      if not name:find("^%./journal.db%-") then all[#all + 1] = plain(name) .. "\n" .. plain(content) end
+   end
+   return table.concat(all, "\n")
+end
+
+-- Rows of the newest job's journal, as a copy of its files tells: reading in place would mend it a little.
+function sweep:journal(id, query)
+   local copy = self.dir .. "/journal"
+   os.execute(("rm -rf %s && mkdir %s && cp %s/state/%s/journal.db* %s 2>/dev/null"):format(quote(copy),
+      quote(copy), quote(self.live), id, quote(copy)))
+   return lines_of(("sqlite3 %s/journal.db %s 2>/dev/null"):format(quote(copy), quote(query)))
+end
+
+local STATE = "SELECT value FROM job WHERE key = 'state'"
+-- Attempts of maps and reduces that have committed; tasks that have done so more than so many times.
+local TRIED = "SELECT step, round, task, attempt, speculative, started FROM attempt WHERE outcome = 'committed' "
+   .. "AND (task GLOB '*map_*' OR task GLOB '*reduce_*')"
+local TWICE = "SELECT step, round, task FROM (" .. TRIED .. ") GROUP BY 1, 2, 3 HAVING count(*) > "
+
+function sweep:newest()
+   local list = lines_of(("ls -1v %s/state 2>/dev/null"):format(quote(self.live)))
+   return list[#list]
+end
+
+-- The failpoints of a log that begin with "PROCESS ".
+local function sites_of(path, process)
+   local list = {}
+   for line in (read(path) or ""):gmatch("[^\n]+") do
+      local who, n, site = line:match("^(%S+) (%d+) (%S+)$")
+      if who == process then
+         list[#list + 1] = site
+         if process == "driver" then assert(tonumber(n) == #list, line) end
+      end
+   end
+   return list
+end
+
+function M.new(dir, lmr, job)
+   local self = setmetatable({ dir = dir, live = dir .. "/live", base = dir .. "/base", binary = lmr, job = job,
+      killed = {} }, sweep)
+   os.execute("mkdir -p " .. quote(self.live))
+   for name, content in pairs(job.files) do write(self.live .. "/" .. name, content) end
+   for _, line in ipairs(job.setup or {}) do
+      local words = {}
+      for word in line:gmatch("%S+") do words[#words + 1] = word end
+      if line:sub(1, 1) == "!" then
+         assert(os.execute(("cd %s && %s"):format(quote(self.live), line:sub(2))))
+      else
+         local code = self:lmr(words)
+         if code ~= 0 and code ~= 3 then self:fail("%s: %s", line, self:said()) end
+      end
+   end
+   os.execute(("cp -a %s %s"):format(quote(self.live), quote(self.base)))
+   self.was = self:newest()
+   local before = self.was and #self:journal(self.was, TRIED) or 0
+   local code = self:command { LMR_FAILPOINT_LOG = dir .. "/log" }
+   if code ~= (job.exit or 0) then self:fail("ends undisturbed with %s: %s", code, self:said()) end
+   self.sites, self.worker_sites = sites_of(dir .. "/log", "driver"), sites_of(dir .. "/log", "worker")
+   self.whole = self:result(read(dir .. "/stdout"))
+   self.id = self:newest()
+   self.commits = #self:journal(self.id, TRIED) - (job.command and before or 0)
+   -- a task that a mend did again has committed once before
+   self.most = #self:journal(self.id, TWICE .. 1) > 0 and 2 or 1
+   return self
+end
+
+function sweep:must_be_whole(what, code, stdout)
+   if code ~= (self.job.exit or 0) then self:fail("%s: ends with %s: %s", what, code, self:said()) end
+   local now = self:result(stdout)
+   if now ~= self.whole then
+      write(self.dir .. "/expected", self.whole)
+      write(self.dir .. "/got", now)
+      self:fail("%s: the result differs (expected, got)", what)
+   end
+end
+
+-- Nothing that had committed ran again, nothing has committed twice.
+function sweep:must_be_once(what, id, tried)
+   local now = {}
+   for _, row in ipairs(self:journal(id, TRIED)) do
+      local key = row:match("^(.-|.-|.-)|")
+      now[key] = (now[key] or 0) + 1
+      now[row] = true
+   end
+   for _, row in ipairs(tried) do
+      if not now[row] then self:fail("%s: the journal has lost %s", what, row) end
+   end
+   local twice = self:journal(id, TWICE .. self.most)
+   if #twice > 0 then self:fail("%s: done twice: %s", what, table.concat(twice, " ")) end
+   local total = #self:journal(id, TRIED)
+   if not self.job.command and total ~= self.commits then
+      self:fail("%s: %d attempts have committed, of %d", what, total, self.commits)
+   end
+end
+
+-- Goes on with a job whose driver was killed; `env` is for the one that goes on.
+function sweep:go_on(env)
+   local id = self:newest()
+   local state = id and self:journal(id, STATE)[1]
+   if not self.job.command then
+      if id == self.was then id, state = nil, nil end
+      if state == "complete" then return "complete", self.job.exit or 0, id, {} end
+      if self.job.stdin and #self:journal(id, "SELECT 1 FROM job WHERE key = 'stdin_bytes'") == 0 then
+         state = nil -- nobody can give that again
+      end
+   elseif state == "complete" then
+      state = nil -- the mend has not begun, or is done
+   end
+   if state then
+      return "resumed", self:lmr({ "resume" }, env), id, self:journal(id, TRIED)
+   end
+   if id and not self.job.command then
+      local code = self:lmr { "resume", "-q", id }
+      if code ~= 1 and code ~= 2 then self:fail("resumes what never began: %s: %s", code, self:said()) end
+   end
+   return "run again", self:command(env), self:newest(), {}
+end
+
+-- Standard input is read by a thread beside the driver: its failpoints come in order, but not between the same of
+-- the driver each time. These are without them.
+local function own(sites)
+   local list = {}
+   for _, site in ipairs(sites) do
+      if not site:find("^spool") then list[#list + 1] = site end
+   end
+   return list
+end
+
+-- Names that tell them apart: "mkdir:before" the third time is "mkdir:before 3".
+local function numbered(sites)
+   local list, times = {}, {}
+   for i, site in ipairs(sites) do
+      times[site] = (times[site] or 0) + 1
+      list[i] = site .. " " .. times[site]
+   end
+   return list
+end
+
+-- The index of a failpoint at which no run was killed yet, and its name; nil: there is none.
+function sweep:missing()
+   for i, name in ipairs(numbered(self.sites)) do
+      if not self.killed[name] then return i, name end
+   end
+end
+
+-- One call that is to die at failpoint `n`; its log must be that of the undisturbed run up to there.
+function sweep:die(n, call, sites)
+   local log = self.dir .. "/log"
+   os.remove(log)
+   local how = call { LMR_FAILPOINT = "driver:" .. n, LMR_FAILPOINT_LOG = log }
+   local passed = sites_of(log, "driver")
+   if how ~= "killed" then return how, passed end
+   if #passed ~= n then self:fail("failpoint %d: killed after %d", n, #passed) end
+   if not sites then return how end
+   local was = own(sites)
+   for i, site in ipairs(own(passed)) do
+      if was[i] ~= site then self:fail("the driver's failpoint %d is %s, and was %s", i, site, was[i]) end
+   end
+   local names = numbered(passed)
+   self.killed[names[n]] = true
+   return how
+end
+
+function sweep:kill_driver(i, j)
+   local what = ("driver:%d (%s)%s"):format(i, self.sites[i], j and (", its resume at %d"):format(j) or "")
+   self:reset()
+   local how = self:die(i, function(env) return self:command(env) end, self.sites)
+   if how ~= "killed" then self:fail("%s: not killed, ends with %s: %s", what, how, self:said()) end
+   local stdout = read(self.dir .. "/stdout")
+   local first, code, id, tried
+   if j then
+      local done
+      how = self:die(j, function(env) done, code, id, tried = self:go_on(env) return code end)
+      stdout = done == "complete" and stdout or read(self.dir .. "/stdout")
+      if how ~= "killed" then
+         self:must_be_whole(what, code, stdout)
+         return "not reached"
+      end
+      first = tried
+   end
+   local done
+   done, code, id, tried = self:go_on()
+   if done ~= "complete" then stdout = read(self.dir .. "/stdout") end
+   self:must_be_whole(what, code, stdout)
+   self:must_be_once(what, id, first and #first > #tried and first or tried)
+   return done
+end
+
+function sweep:kill_worker(j)
+   local what, mark = ("worker:%d"):format(j), self.dir .. "/mark"
+   self:reset()
+   os.remove(mark)
+   local code = self:command { LMR_FAILPOINT = ("worker:%d:%s"):format(j, mark) }
+   self:must_be_whole(what, code, read(self.dir .. "/stdout"))
+   self:must_be_once(what, self:newest(), {})
+   return os.remove(mark) or false
+end
+
+-- Those that were passed anywhere, without numbers: { [site] = true }.
+function sweep:classes(into)
+   for _, list in ipairs { self.sites, self.worker_sites } do
+      for _, site in ipairs(list) do into[site] = true end
+   end
+   return into
+end
+
+return M
