@@ -80,12 +80,14 @@ asan: ## build build/asan/lmr with AddressSanitizer and UBSan, and run the specs
 	$(MAKE_QUIETLY) VARIANT=asan all
 	@LMR_BUILD=asan lua5.4 spec/run.lua $(SPECS)
 
-soak: ## failing jobs under a virtual clock, random jobs against a plain loop and with workers killed, then the specs again and again for SOAK_SECONDS (1800)
+soak: ## failing jobs under a virtual clock, random jobs against a plain loop and with workers killed, the crash sweep and random kills, then the specs again and again for SOAK_SECONDS (1800)
 	@.ci/setup run test
 	$(MAKE_QUIETLY) all
 	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/recovery.lua 1 1000
 	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/differential.lua 1 $${SOAK_SEEDS:-2000}
 	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/steady.lua 1 $${SOAK_SEEDS:-500}
+	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/crash.lua
+	@LMR_BUILD=$(VARIANT) lua5.4 spec/soak/kills.lua 1 100
 	@end=$$(($$(date +%s) + $${SOAK_SECONDS:-1800})); \
 	while [ "$$(date +%s)" -lt "$$end" ]; do \
 	    LMR_BUILD=$(VARIANT) lua5.4 spec/run.lua $(SPECS) || exit 1; \

@@ -106,4 +106,28 @@ M[8] = { name = "a mend of what was put aside", command = { "resume", "--quarant
       ["job.lua"] = job(summing:format('if n:find(",") then error("no number") end')),
       ["mended.lua"] = job(summing:format('n = n:gsub(",", "")')) } }
 
+M[9] = { name = "rounds that read the input again", args = { "-o", "out", "job.lua", "in.txt" },
+   files = { ["in.txt"] = sums, ["start.csv"] = "key,n\nkey0,1\n", ["job.lua"] = job [[
+   side_files = {
+      previous = { path = "start.csv", input = { format = "csv", types = { n = "integer" } }, key = "key" },
+   },
+   iterate = mr.iterate {
+      map = function(_, line, emit)
+         local key, n = line:match("^(%S+) (%d+)$")
+         local before = mr.lookup("previous", key)
+         mr.increment("rounds", "known", before and 1 or 0)
+         emit(key, { n = tonumber(n) + (before and before.n or 0) % 1000 })
+      end,
+      reduce = function(key, values, emit)
+         local sum = 0
+         for v in values do sum = sum + v.n end
+         emit(key, { n = sum })
+      end,
+      reread = true, max_rounds = 9, reducers = 2,
+      stop_when = function(_, counters, previous)
+         return previous and counters.rounds.known == previous.rounds.known
+      end,
+   },
+]] } }
+
 return M

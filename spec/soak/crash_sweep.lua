@@ -106,19 +106,35 @@ function sweep:result(stdout)
    return table.concat(all, "\n")
 end
 
--- Rows of the newest job's journal, as a copy of its files tells: reading in place would mend it a little.
-function sweep:journal(id, query)
-   local copy = self.dir .. "/journal"
-   os.execute(("rm -rf %s && mkdir %s && cp %s/state/%s/journal.db* %s 2>/dev/null"):format(quote(copy),
-      quote(copy), quote(self.live), id, quote(copy)))
-   return lines_of(("sqlite3 %s/journal.db %s 2>/dev/null"):format(quote(copy), quote(query)))
-end
+-- Maps and reduces that have committed, each with its attempt and when that began.
+local STORY = [[
+   SELECT 'state ' || value FROM job WHERE key = 'state';
+   SELECT 'spooled' FROM job WHERE key = 'stdin_bytes';
+   SELECT step || '|' || round || '|' || task || '|' || attempt || '|' || speculative || '|' || started FROM attempt
+   WHERE outcome = 'committed' AND (task GLOB '*map_*' OR task GLOB '*reduce_*');]]
 
-local STATE = "SELECT value FROM job WHERE key = 'state'"
--- Attempts of maps and reduces that have committed; tasks that have done so more than so many times.
-local TRIED = "SELECT step, round, task, attempt, speculative, started FROM attempt WHERE outcome = 'committed' "
-   .. "AND (task GLOB '*map_*' OR task GLOB '*reduce_*')"
-local TWICE = "SELECT step, round, task FROM (" .. TRIED .. ") GROUP BY 1, 2, 3 HAVING count(*) > "
+-- What a job's journal tells: { state, spooled = standard input is kept, tried = rows, most = of one task }. A copy is
+-- read: in place SQLite would mend it a little.
+function sweep:story(id)
+   local story = { tried = {}, most = 0 }
+   local times = {}
+   local copied = ("cd %s && rm -rf copy && mkdir copy && cp live/state/%s/journal.db* copy"):format(quote(self.dir),
+      id)
+   local asked = ("sqlite3 copy/journal.db %s"):format(quote(STORY))
+   for _, line in ipairs(id and lines_of(("(%s && %s) 2>/dev/null"):format(copied, asked)) or {}) do
+      local task = line:match("^%d+|%d+|[^|]+")
+      if task then
+         story.tried[#story.tried + 1] = line
+         times[task] = (times[task] or 0) + 1
+         story.most = math.max(story.most, times[task])
+      elseif line == "spooled" then
+         story.spooled = true
+      else
+         story.state = line:match("^state (.*)")
+      end
+   end
+   return story
+end
 
 function sweep:newest()
    local list = lines_of(("ls -1v %s/state 2>/dev/null"):format(quote(self.live)))
@@ -155,15 +171,11 @@ function M.new(dir, lmr, job)
    end
    os.execute(("cp -a %s %s"):format(quote(self.live), quote(self.base)))
    self.was = self:newest()
-   local before = self.was and #self:journal(self.was, TRIED) or 0
    local code = self:command { LMR_FAILPOINT_LOG = dir .. "/log" }
    if code ~= (job.exit or 0) then self:fail("ends undisturbed with %s: %s", code, self:said()) end
    self.sites, self.worker_sites = sites_of(dir .. "/log", "driver"), sites_of(dir .. "/log", "worker")
    self.whole = self:result(read(dir .. "/stdout"))
-   self.id = self:newest()
-   self.commits = #self:journal(self.id, TRIED) - (job.command and before or 0)
-   -- a task that a mend did again has committed once before
-   self.most = #self:journal(self.id, TWICE .. 1) > 0 and 2 or 1
+   self.story_whole = self:story(self:newest())
    return self
 end
 
@@ -177,40 +189,38 @@ function sweep:must_be_whole(what, code, stdout)
    end
 end
 
--- Nothing that had committed ran again, nothing has committed twice.
+-- Nothing that had committed ran again, nothing has committed more often than undisturbed (in a mend, a task that has
+-- committed before may).
 function sweep:must_be_once(what, id, tried)
-   local now = {}
-   for _, row in ipairs(self:journal(id, TRIED)) do
-      local key = row:match("^(.-|.-|.-)|")
-      now[key] = (now[key] or 0) + 1
-      now[row] = true
-   end
+   local now, whole = self:story(id), self.story_whole
+   local there = {}
+   for _, row in ipairs(now.tried) do there[row] = true end
    for _, row in ipairs(tried) do
-      if not now[row] then self:fail("%s: the journal has lost %s", what, row) end
+      if not there[row] then self:fail("%s: the journal has lost %s", what, row) end
    end
-   local twice = self:journal(id, TWICE .. self.most)
-   if #twice > 0 then self:fail("%s: done twice: %s", what, table.concat(twice, " ")) end
-   local total = #self:journal(id, TRIED)
-   if not self.job.command and total ~= self.commits then
-      self:fail("%s: %d attempts have committed, of %d", what, total, self.commits)
+   if now.most ~= whole.most then self:fail("%s: a task has committed %d times", what, now.most) end
+   if #now.tried ~= #whole.tried then
+      self:fail("%s: %d attempts have committed, of %d", what, #now.tried, #whole.tried)
    end
 end
 
--- Goes on with a job whose driver was killed; `env` is for the one that goes on.
+-- Goes on with a job whose driver was killed; `env` is for the one that goes on. How, its code, the job, and what had
+-- committed before.
 function sweep:go_on(env)
    local id = self:newest()
-   local state = id and self:journal(id, STATE)[1]
-   if not self.job.command then
-      if id == self.was then id, state = nil, nil end
-      if state == "complete" then return "complete", self.job.exit or 0, id, {} end
-      if self.job.stdin and #self:journal(id, "SELECT 1 FROM job WHERE key = 'stdin_bytes'") == 0 then
-         state = nil -- nobody can give that again
-      end
-   elseif state == "complete" then
-      state = nil -- the mend has not begun, or is done
+   local story = self:story(id)
+   local begun = story.state ~= nil
+   if self.job.command then
+      begun = story.state ~= "complete" -- else the mend has not begun, or is done
+   elseif id == self.was then
+      id, begun = nil, false
+   elseif story.state == "complete" then
+      return "complete", self.job.exit or 0, id, story.tried
+   elseif self.job.stdin then
+      begun = story.spooled -- else nobody can give it again
    end
-   if state then
-      return "resumed", self:lmr({ "resume" }, env), id, self:journal(id, TRIED)
+   if begun then
+      return "resumed", self:lmr({ "resume" }, env), id, story.tried
    end
    if id and not self.job.command then
       local code = self:lmr { "resume", "-q", id }
