@@ -375,16 +375,19 @@ static void close_journal(struct driver *d)
         d->observer->warning(d->observer->context, e.message);
 }
 
-/* A kill from here on costs a repeated publishing at most, which changes nothing. */
+/* A kill from here on costs a repeated publishing at most, which changes nothing. But what was printed is
+ * not printed again, and so must be known as complete before the parts go. */
 static void complete(struct driver *d)
 {
-    if (journal_flush(d->journal, NULL) == ST_OK)
+    if (d->place.output_dir && journal_flush(d->journal, NULL) == ST_OK)
         journal_last(d->journal);
     if (restore_version(d) > 1)
         mend_journal_end(d);
     if (d->quarantined > 0 || restore_version(d) > 1)
         journal_job_number(d->journal, "quarantined", d->quarantined);
     journal_job(d->journal, "state", d->dropped > 0 ? "partial" : "complete");
+    if (!d->place.output_dir)
+        (void)journal_flush(d->journal, NULL); /* what fails shows when it is closed */
 }
 
 bool finish_keeps_runs(const struct driver *d)

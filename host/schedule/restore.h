@@ -36,6 +36,9 @@ bool restore_is_whole(const struct driver *d);
 /* Between core_load and CORE_BEGIN: which of the loaded tasks are done, and how the attempts of
  * the others are numbered. */
 void restore_tasks(struct driver *d);
+/* Removes what attempts had begun to write that ran when the driver was killed, unless they left a
+ * checkpoint. Once the journal is open. */
+void restore_remove_leftovers(const struct driver *d);
 /* The job was killed while its result was moved into place: its files may be in either. */
 bool restore_was_publishing(const struct driver *d);
 /* Which version of the job's result is being made: 1, or more when it mends an earlier one,

@@ -1,4 +1,4 @@
-/* restore_internal.h: shared by restore.c, restore_plan.c and mend.c, and by nobody else. */
+/* restore_internal.h: shared by restore.c, restore_*.c and mend.c, and by nobody else. */
 #ifndef LMR_SCHEDULE_RESTORE_INTERNAL_H
 #define LMR_SCHEDULE_RESTORE_INTERNAL_H
 

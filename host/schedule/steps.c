@@ -469,6 +469,7 @@ static void go_on(struct driver *d)
         st = journal_flush(d->journal, &e);
     if (!holds(d, st, &e))
         return;
+    restore_remove_leftovers(d);
     if (restore_is_here(d))
         prepare(d);
     else

@@ -48,14 +48,14 @@ end
 
 -- Where a thread passes failpoints beside the driver, one may have slipped between two runs.
 local function fill(s, job)
-   for round = 0, 49 do
+   for round = 0, 99 do
       local i, name = s:missing()
       if not i then return end
-      if round == 49 then
+      if round == 99 then
          failures = failures + 1
          print(("SKIPPED %s: %s"):format(job.name, name))
       end
-      try(s.kill_driver, s, math.max(1, math.min(#s.sites, i + round % 5 - 2)))
+      try(s.kill_driver, s, math.max(1, math.min(#s.sites, i + round % 17 - 8)))
    end
 end
 

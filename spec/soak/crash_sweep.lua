@@ -101,7 +101,10 @@ function sweep:result(stdout)
    end
    for _, name in ipairs(files_of(("%s/state/%s"):format(self.live, id))) do
       local content = name:find("^%./quarantine/") and read(("%s/state/%s/%s"):format(self.live, id, name)) or ""
-      if not name:find("^%./journal.db%-") then all[#all + 1] = plain(name) .. "\n" .. plain(content) end
+      -- what is removed after the end may be left by a kill there
+      if not name:find("^%./journal.db%-") and not name:find("^%./work/") then
+         all[#all + 1] = plain(name) .. "\n" .. plain(content)
+      end
    end
    return table.concat(all, "\n")
 end
@@ -118,8 +121,8 @@ local STORY = [[
 function sweep:story(id)
    local story = { tried = {}, most = 0 }
    local times = {}
-   local copied = ("cd %s && rm -rf copy && mkdir copy && cp live/state/%s/journal.db* copy"):format(quote(self.dir),
-      id)
+   local copied = ("cd %s && rm -rf copy && mkdir copy && cp live/state/%s/journal.db* copy"):format(
+      quote(self.dir), id)
    local asked = ("sqlite3 copy/journal.db %s"):format(quote(STORY))
    for _, line in ipairs(id and lines_of(("(%s && %s) 2>/dev/null"):format(copied, asked)) or {}) do
       local task = line:match("^%d+|%d+|[^|]+")
@@ -147,8 +150,8 @@ local function sites_of(path, process)
    for line in (read(path) or ""):gmatch("[^\n]+") do
       local who, n, site = line:match("^(%S+) (%d+) (%S+)$")
       if who == process then
-         list[#list + 1] = site
-         if process == "driver" then assert(tonumber(n) == #list, line) end
+         -- two threads may write in another order
+         list[process == "driver" and tonumber(n) or #list + 1] = site
       end
    end
    return list
@@ -230,11 +233,12 @@ function sweep:go_on(env)
 end
 
 -- Standard input is read by a thread beside the driver: its failpoints come in order, but not between the same of
--- the driver each time. These are without them.
+-- the driver each time. And how many pages SQLite writes depends on the length of numbers such as times. These are the
+-- others.
 local function own(sites)
    local list = {}
    for _, site in ipairs(sites) do
-      if not site:find("^spool") then list[#list + 1] = site end
+      if not site:find("^spool") and not site:find("^journal.write") then list[#list + 1] = site end
    end
    return list
 end
@@ -252,7 +256,7 @@ end
 -- The index of a failpoint at which no run was killed yet, and its name; nil: there is none.
 function sweep:missing()
    for i, name in ipairs(numbered(self.sites)) do
-      if not self.killed[name] then return i, name end
+      if not self.killed[name] and not name:find("^journal.write") then return i, name end
    end
 end
 
@@ -263,7 +267,9 @@ function sweep:die(n, call, sites)
    local how = call { LMR_FAILPOINT = "driver:" .. n, LMR_FAILPOINT_LOG = log }
    local passed = sites_of(log, "driver")
    if how ~= "killed" then return how, passed end
-   if #passed ~= n then self:fail("failpoint %d: killed after %d", n, #passed) end
+   if not passed[n] or not self.job.stdin and #passed ~= n then
+      self:fail("failpoint %d: killed after %d", n, #passed)
+   end
    if not sites then return how end
    local was = own(sites)
    for i, site in ipairs(own(passed)) do
@@ -277,7 +283,8 @@ end
 function sweep:kill_driver(i, j)
    local what = ("driver:%d (%s)%s"):format(i, self.sites[i], j and (", its resume at %d"):format(j) or "")
    self:reset()
-   local how = self:die(i, function(env) return self:command(env) end, self.sites)
+   local how, passed = self:die(i, function(env) return self:command(env) end, self.sites)
+   if how ~= "killed" and #passed < i then return "not reached" end -- some fewer pages were written
    if how ~= "killed" then self:fail("%s: not killed, ends with %s: %s", what, how, self:said()) end
    local stdout = read(self.dir .. "/stdout")
    local first, code, id, tried
