@@ -3,7 +3,7 @@
 --    lua5.4 spec/soak/crash.lua [stride=N] [resume=I,J] [worker=N] [JOB…]
 --
 --    stride   each Nth failpoint of the driver (1)
---    resume   after a kill at each Ith failpoint of the driver, each Jth of the resume that follows (7,23)
+--    resume   after a kill at each Ith failpoint of the driver, each Jth of the resume that follows (13,41)
 --    worker   each Nth failpoint of the workers (1)
 --    JOB      numbers of jobs (all)
 --
@@ -16,7 +16,7 @@ local sweep = require "spec.soak.crash_sweep"
 local root = io.popen("pwd -P"):read("l")
 local lmr = os.getenv("LMR") or root .. "/build/" .. (os.getenv("LMR_BUILD") or "release") .. "/lmr"
 local dir = io.popen("mktemp -d"):read("l")
-local set = { stride = "1", resume = "7,23", worker = "1" }
+local set = { stride = "1", resume = "13,41", worker = "1" }
 local FAILURES_MAX = 20
 local chosen, failures = {}, 0
 
