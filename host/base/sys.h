@@ -43,6 +43,9 @@ enum status sys_pread(int fd, void *p, size_t n, uint64_t offset, size_t *got, c
 void sys_wait(int fd, short events);
 /* Writes all `n` bytes, or fails; a non-blocking descriptor is waited for. */
 enum status sys_write(int fd, const void *p, size_t n, const char *path, const char *site, struct err *e);
+/* Appends the first `n` bytes of the file `from` to `fd` (whose path is `path`), in the kernel where the filesystem can;
+ * a shorter file is ST_CORRUPT. */
+enum status sys_copy(const char *from, uint64_t n, int fd, const char *path, const char *site, struct err *e);
 /* Asks the kernel to begin writing to disk what the file got since *begun (an offset, 0 at first), once that is some
  * MiB, so that the fsync at its end has less to wait for. A hint: it never waits, fails or makes anything durable. */
 void sys_write_behind(int fd, uint64_t written, uint64_t *begun);

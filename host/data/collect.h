@@ -78,6 +78,17 @@ enum status collect_commit(struct collect *c, const struct collect_place *place,
 void collect_undo(struct collect *c);
 /* Spills what is left, finishes the run file (fsync when durable). The collector is still to be closed. */
 enum status collect_finish(struct collect *c, bool durable, struct collect_stats *stats, struct err *e);
+/* Task checkpoints. collect_save appends the collector as it is: the staged pairs that are committed (others are left out), the
+ * sort buffer or the combine table, statistics, and the state of the run file, whose bytes it writes out (and fsyncs when `durable`;
+ * the caller fsyncs the directory). Nothing is folded, combined or spilled by it, and the collector goes on as if
+ * nothing had been. `out` grows by as much as the sort buffer holds. ST_MEMORY, or an error of writing: then the attempt fails. */
+enum status collect_save(struct collect *c, bool durable, struct buf *out, struct err *e);
+/* A collector that stands where the one of `state` stood, and ends with the same run, byte for byte. `config` is as it was for that
+ * one, but for run_path: the new file, which begins as a copy of what `from_run_path` (another name, only read) had then.
+ * ST_CORRUPT when the state does not hold, is of another config (partitions, sort buffer, grouping, aggregate, …), or does not fit the file:
+ * then there is no collector, and the new file is for the caller to remove. */
+enum status collect_restore(const struct collect_config *config, const char *from_run_path, struct slice state,
+                            struct collect **out, struct err *e);
 uint64_t collect_spills(const struct collect *c);
 void collect_close(struct collect *c); /* abandons an unfinished run; NULL accepted */
 

@@ -160,6 +160,17 @@ enum status reader_next(struct reader *r, struct record *rec, struct err *e);
 uint64_t reader_position(const struct reader *r);
 void reader_close(struct reader *r);
 
+/* Task checkpoints: reader_save appends where the reader stands, between two calls of reader_next
+ * (also after a ST_BAD_RECORD, or at the end). ST_MEMORY. */
+enum status reader_save(const struct reader *r, struct buf *out);
+/* reader_open, but standing where the saved reader of the same part and spec stood: the next record
+ * is the one that would have come, with the same offset and number. A plain file and an address
+ * are read from there on; a compressed one is decompressed from its beginning (nothing of it is
+ * looked at), a pair run from the block it stood in. ST_CORRUPT when the state does not hold or is
+ * of another format or file, else errors as of reader_open and reader_next. */
+enum status reader_restore(const struct split_part *part, const struct input_spec *spec,
+                           struct slice state, struct reader **out, struct err *e);
+
 /* Copies standard input (or any descriptor) into `path` until it ends; bytes are counted. Not
  * fsynced unless durable. */
 enum status input_spool(int fd, const char *path, bool durable, uint64_t *bytes, struct err *e);

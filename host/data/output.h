@@ -65,6 +65,21 @@ enum status output_close(struct output *o, bool durable, struct output_stats *st
 /* Closes and frees without finishing. NULL is accepted. */
 void output_abandon(struct output *o);
 
+/* Task checkpoints. False when the output cannot be continued: what a library has of the open member
+ * of a compressed part is out of reach, so a part in gz, zst, lz4, bz2 or xz is not checkpointed
+ * (pairs are, compressed or not). *why (may be NULL) becomes a few words for a message then. */
+bool output_can_suspend(const struct output *o, const char **why);
+/* Writes out what there is, fsyncs when `durable` (the file alone: the caller fsyncs its directory),
+ * and appends the state to `out`; the output goes on as if nothing had been. ST_USAGE when it cannot
+ * be continued (nothing has happened then). */
+enum status output_suspend(struct output *o, bool durable, struct buf *out, struct err *e);
+/* output_open, but standing where the one of `state` stood: `path` becomes a copy of the bytes that
+ * `from_path` (another name, only read; it may have grown since) had then. `spec` is as it was.
+ * ST_CORRUPT when the state does not hold or is of another spec, or those bytes are not what they
+ * were (rows are checked against their checksum); the new file is then for the caller to remove. */
+enum status output_resume(const char *from_path, struct slice state, const char *path,
+                          const struct output_spec *spec, struct output **out, struct err *e);
+
 /* The text of one key or value as the text format prints it; for messages and tables too. */
 enum status output_text_of_key(struct slice key, struct buf *out);
 enum status output_text_of_value(struct slice value, struct buf *out);

@@ -41,6 +41,17 @@ enum status run_finish(struct run_writer *w, bool durable, struct run_stats *sta
 /* Closes and frees an unfinished one; NULL accepted; the file is left for the caller to remove. */
 void run_abandon(struct run_writer *w);
 
+/* Task checkpoints. run_suspend writes out what is finished, fsyncs when `durable` (the file alone: the caller fsyncs its
+ * directory), and appends the writer's state to `out`; the writer goes on as if nothing had been. Between segments the state
+ * is small; inside one the pairs of the open block are in it. */
+enum status run_suspend(struct run_writer *w, bool durable, struct buf *out, struct err *e);
+/* A writer for `new_path` that stands where the one of `state` stood: its file is made of the bytes that `from_path` had then (a
+ * shorter file: ST_CORRUPT), and ends up as that one would have. `from_path`, another name, is only read: it may have grown
+ * since, and be written to meanwhile. ST_CORRUPT also when the state does not hold, or is of a run with other partitions or
+ * compression. Blocks are not read: who merges the run finds damage in them. */
+enum status run_resume(const char *from_path, struct slice state, const char *new_path, uint32_t partitions, bool compress,
+                       struct run_writer **out, struct err *e);
+
 struct run;
 
 /* Reads header and footer (checked); blocks are checked when read. ST_CORRUPT names file and what does not hold. The file is
@@ -67,6 +78,10 @@ enum status run_cursor_open(struct run *r, uint64_t segment, uint32_t partition,
 enum status run_cursor_next(struct run_cursor *c, struct slice *key, struct slice *value, struct err *e);
 /* Bytes of the file taken in so far. */
 uint64_t run_cursor_bytes(const struct run_cursor *c);
+/* Appends where the cursor stands; run_cursor_restore puts a fresh cursor of the same segment and partition there: it reads one
+ * block. ST_CORRUPT when the state does not fit the run. */
+enum status run_cursor_save(const struct run_cursor *c, struct buf *out);
+enum status run_cursor_restore(struct run_cursor *c, struct slice state, struct err *e);
 void run_cursor_close(struct run_cursor *c); /* NULL accepted */
 
 #endif
