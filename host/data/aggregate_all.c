@@ -119,8 +119,25 @@ static void all_drop(const struct agg *a, void *state)
         agg_drop(a->fields[i].agg, field_state(&a->fields[i], state));
 }
 
+static void all_save(const struct agg *a, const void *state, struct saver *to)
+{
+    save_uint(to, a->field_count);
+    for (size_t i = 0; i < a->field_count; i++)
+        agg_save_to(a->fields[i].agg, const_field_state(&a->fields[i], state), to);
+}
+
+static enum status all_load(const struct agg *a, void *state, struct saved *from)
+{
+    enum status status = ST_OK;
+    saved_expect(from, a->field_count);
+    for (size_t i = 0; i < a->field_count && status == ST_OK; i++)
+        status = agg_load_from(a->fields[i].agg, field_state(&a->fields[i], state), from);
+    return status;
+}
+
 const struct agg_ops agg_ops_all = {
     .name = "all", .needs = NEEDS_FIELDS, .size = 0,
     .add = all_add, .merge = all_merge, .weight = all_weight,
     .partial = all_partial, .finish = all_finish, .drop = all_drop,
+    .save = all_save, .load = all_load,
 };

@@ -266,8 +266,43 @@ static void hll_drop(const struct agg *a, void *state)
     sys_free(hll->registers);
 }
 
+static void hll_save(const struct agg *a, const void *state, struct saver *to)
+{
+    const struct hll *hll = state;
+    save_uint(to, a->precision);
+    save_uint(to, hll->registers ? DENSE : SPARSE);
+    if (hll->registers)
+        save_bytes(to, hll->registers, register_count(a));
+    else
+        save_slice(to, buf_slice(&hll->sparse));
+}
+
+static enum status load_sparse(const struct agg *a, struct hll *hll, struct slice body)
+{
+    if (body.n % ENTRY != 0 || body.n >= register_count(a) / 2 + ENTRY)
+        return ST_CORRUPT;
+    for (size_t at = 0; at < body.n; at += ENTRY) {
+        uint32_t entry = load_u32(body.p + at);
+        uint8_t rank = (uint8_t)entry;
+        if (entry >> 8 >= register_count(a) || rank == 0 || !is_rank(a, rank) ||
+            (at > 0 && load_u32(body.p + at - ENTRY) >> 8 >= entry >> 8))
+            return ST_CORRUPT;
+    }
+    return buf_append_slice(&hll->sparse, body);
+}
+
+static enum status hll_load(const struct agg *a, void *state, struct saved *from)
+{
+    struct hll *hll = state;
+    saved_expect(from, a->precision);
+    if (saved_uint(from, DENSE) == SPARSE)
+        return load_sparse(a, hll, saved_slice(from));
+    return merge_dense(a, hll, saved_bytes(from, register_count(a)));
+}
+
 const struct agg_ops agg_ops_approx = {
     .name = "approx_distinct", .needs = NEEDS_ORDER, .size = sizeof(struct hll),
     .add = hll_add, .merge = hll_merge, .weight = hll_weight,
     .partial = hll_partial, .finish = hll_finish, .drop = hll_drop,
+    .save = hll_save, .load = hll_load,
 };

@@ -62,9 +62,31 @@ static enum status sum_finish(const struct agg *a, const void *state, struct buf
     return put_number(state, out);
 }
 
+static void sum_save(const struct agg *a, const void *state, struct saver *to)
+{
+    (void)a;
+    const struct agg_number *sum = state;
+    save_uint(to, sum->is_float);
+    save_int(to, sum->i);
+    if (sum->is_float)
+        save_float(to, sum->f);
+}
+
+static enum status sum_load(const struct agg *a, void *state, struct saved *from)
+{
+    (void)a;
+    struct agg_number *sum = state;
+    sum->is_float = saved_bool(from);
+    sum->i = saved_int(from);
+    if (sum->is_float)
+        sum->f = saved_float(from);
+    return ST_OK;
+}
+
 const struct agg_ops agg_ops_sum = {
     .name = "sum", .needs = NEEDS_NUMBER, .size = sizeof(struct agg_number),
     .add = sum_add, .merge = sum_merge, .partial = sum_finish, .finish = sum_finish,
+    .save = sum_save, .load = sum_load,
 };
 
 static enum status count_add(const struct agg *a, void *state, struct slice value, struct err *e)
@@ -96,9 +118,18 @@ static enum status count_merge(const struct agg *a, void *state, struct slice pa
     return status;
 }
 
+static enum status count_load(const struct agg *a, void *state, struct saved *from)
+{
+    struct agg_number *count = state;
+    (void)sum_load(a, state, from);
+    saved_check(from, !count->is_float && count->i >= 0);
+    return ST_OK;
+}
+
 const struct agg_ops agg_ops_count = {
     .name = "count", .needs = NEEDS_ANY, .size = sizeof(struct agg_number),
     .add = count_add, .merge = count_merge, .partial = sum_finish, .finish = sum_finish,
+    .save = sum_save, .load = count_load,
 };
 
 struct mean {
@@ -149,7 +180,24 @@ static enum status mean_finish(const struct agg *a, const void *state, struct bu
     return val_put_float(out, sum / (double)mean->count);
 }
 
+static void mean_save(const struct agg *a, const void *state, struct saver *to)
+{
+    const struct mean *mean = state;
+    sum_save(a, &mean->sum, to);
+    save_int(to, mean->count);
+}
+
+static enum status mean_load(const struct agg *a, void *state, struct saved *from)
+{
+    struct mean *mean = state;
+    (void)sum_load(a, &mean->sum, from);
+    mean->count = saved_int(from);
+    saved_check(from, mean->count >= 0);
+    return ST_OK;
+}
+
 const struct agg_ops agg_ops_mean = {
     .name = "mean", .needs = NEEDS_NUMBER, .size = sizeof(struct mean),
     .add = mean_add, .merge = mean_merge, .partial = mean_partial, .finish = mean_finish,
+    .save = mean_save, .load = mean_load,
 };

@@ -2,11 +2,12 @@
  *
  * A state starts as zeros, whatever the aggregate. `add` has refused a value (ST_SCRIPT) before it
  * changed anything. `merge` gets any bytes, and has refused them (ST_CORRUPT) before it changed
- * anything that matters (the attempt ends). */
+ * anything that matters (the attempt ends). `load` finds a state of zeros and any bytes; ST_CORRUPT
+ * (or a failed `from`) leaves what `drop` can free. */
 #ifndef LMR_DATA_AGGREGATE_OPS_H
 #define LMR_DATA_AGGREGATE_OPS_H
 
-#include "data/aggregate.h"
+#include "data/aggregate_save.h"
 
 enum agg_needs { NEEDS_ANY, NEEDS_NUMBER, NEEDS_ORDER, NEEDS_RANKED, NEEDS_FIELDS };
 
@@ -20,6 +21,8 @@ struct agg_ops {
     enum status (*partial)(const struct agg *a, const void *state, struct buf *out);
     enum status (*finish)(const struct agg *a, const void *state, struct buf *out);
     void (*drop)(const struct agg *a, void *state); /* NULL: nothing to free */
+    void (*save)(const struct agg *a, const void *state, struct saver *to);
+    enum status (*load)(const struct agg *a, void *state, struct saved *from);
 };
 
 enum { AGG_FIELDS_MAX = 64 }; /* of `all` */

@@ -424,8 +424,60 @@ static void quantiles_drop(const struct agg *a, void *state)
     drop(state);
 }
 
+/* --- task checkpoints: the sketch as it is; items by their bits --- */
+
+static void quantiles_save(const struct agg *a, const void *state, struct saver *to)
+{
+    (void)a;
+    const struct sketch *s = state;
+    save_uint(to, s->is_float);
+    save_uint(to, s->count);
+    save_word(to, s->odd);
+    save_word(to, (uint64_t)s->least);
+    save_word(to, (uint64_t)s->greatest);
+    save_uint(to, s->level_count);
+    for (uint32_t height = 0; height < s->level_count; height++) {
+        const struct buf *level = &s->levels[height];
+        save_uint(to, item_count(level));
+        for (size_t i = 0; i < item_count(level); i++)
+            save_word(to, (uint64_t)items(level)[i]);
+    }
+}
+
+static enum status load_level(struct sketch *s, uint32_t height, struct saved *from)
+{
+    uint64_t count = saved_uint(from, LEVEL_ITEMS - 1);
+    enum status status = need_level(s, height);
+    struct buf *level = &s->levels[height];
+    for (uint64_t i = 0; i < count && status == ST_OK && !from->failed; i++) {
+        int64_t item = (int64_t)saved_word(from);
+        if ((s->is_float && isnan(item_float(item))) ||
+            (height > 0 && i > 0 && items(level)[i - 1] > item))
+            return ST_CORRUPT;
+        status = push(level, item);
+    }
+    return status;
+}
+
+static enum status quantiles_load(const struct agg *a, void *state, struct saved *from)
+{
+    (void)a;
+    struct sketch *s = state;
+    s->is_float = saved_bool(from);
+    s->count = saved_uint(from, count_max);
+    s->odd = saved_word(from);
+    s->least = (int64_t)saved_word(from);
+    s->greatest = (int64_t)saved_word(from);
+    uint64_t levels = saved_uint(from, LEVELS_MAX - 1);
+    enum status status = ST_OK;
+    for (uint32_t height = 0; height < levels && status == ST_OK; height++)
+        status = load_level(s, height, from);
+    return status == ST_OK ? check_weights(s) : status;
+}
+
 const struct agg_ops agg_ops_quantiles = {
     .name = "quantiles", .needs = NEEDS_NUMBER, .size = sizeof(struct sketch),
     .add = quantiles_add, .merge = quantiles_merge, .weight = quantiles_weight,
     .partial = quantiles_partial, .finish = quantiles_finish, .drop = quantiles_drop,
+    .save = quantiles_save, .load = quantiles_load,
 };

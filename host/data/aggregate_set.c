@@ -164,8 +164,42 @@ static void set_drop(const struct agg *a, void *state)
     sys_free(set->slots);
 }
 
+/* The keys in the order they came in: what is made of them anew is what there was. */
+static void set_save(const struct agg *a, const void *state, struct saver *to)
+{
+    (void)a;
+    const struct set *set = state;
+    save_uint(to, set->count);
+    save_bytes(to, set->keys.p, set->keys.n);
+}
+
+/* A key as value_to_key makes it. */
+static enum status check_key(struct set *set, struct slice key)
+{
+    set->scratch.n = 0;
+    return key.n == 0 ? ST_CORRUPT : key_to_value(key, &set->scratch);
+}
+
+static enum status set_load(const struct agg *a, void *state, struct saved *from)
+{
+    (void)a;
+    struct set *set = state;
+    uint64_t count = saved_uint(from, UINT64_MAX);
+    enum status status = ST_OK;
+    for (uint64_t i = 0; i < count && status == ST_OK && !from->failed; i++) {
+        struct slice key = saved_slice(from);
+        status = check_key(set, key);
+        if (status == ST_OK)
+            status = insert(set, key);
+    }
+    if (status != ST_OK)
+        return status == ST_MEMORY ? status : ST_CORRUPT;
+    return set->count == count ? ST_OK : ST_CORRUPT;
+}
+
 const struct agg_ops agg_ops_distinct = {
     .name = "distinct", .needs = NEEDS_ORDER, .size = sizeof(struct set),
     .add = set_add, .merge = set_merge, .weight = set_weight,
     .partial = set_finish, .finish = set_finish, .drop = set_drop,
+    .save = set_save, .load = set_load,
 };

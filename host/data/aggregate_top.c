@@ -205,8 +205,55 @@ static void top_drop(const struct agg *a, void *state)
     buf_free(&top->key);
 }
 
+/* The heap as it stands. */
+static void top_save(const struct agg *a, const void *state, struct saver *to)
+{
+    const struct top *top = state;
+    save_uint(to, a->top_count);
+    save_uint(to, top->next_number);
+    save_uint(to, top->count);
+    for (size_t i = 0; i < top->count; i++) {
+        save_uint(to, top->entries[i].number);
+        save_slice(to, entry_key(&top->entries[i]));
+        save_slice(to, entry_value(&top->entries[i]));
+    }
+}
+
+static enum status load_entry(const struct agg *a, struct top *top, struct saved *from)
+{
+    uint64_t number = saved_uint(from, UINT64_MAX);
+    struct slice key = saved_slice(from), value = saved_slice(from);
+    top->key.n = 0;
+    if (number >= top->next_number || key.n == 0 || val_check(value) != ST_OK)
+        return ST_CORRUPT;
+    enum status status = key_to_value(key, &top->key);
+    if (status == ST_OK)
+        status = make_room(top, a->top_count);
+    if (status == ST_OK)
+        status = make_entry(key, value, number, &top->entries[top->count]);
+    if (status != ST_OK)
+        return status;
+    top->bytes += key.n + value.n;
+    size_t at = top->count++;
+    return at == 0 || before(&top->entries[(at - 1) / 2], &top->entries[at]) <= 0 ? ST_OK
+                                                                                 : ST_CORRUPT;
+}
+
+static enum status top_load(const struct agg *a, void *state, struct saved *from)
+{
+    struct top *top = state;
+    saved_expect(from, a->top_count);
+    top->next_number = saved_uint(from, UINT64_MAX);
+    uint64_t count = saved_uint(from, a->top_count);
+    enum status status = ST_OK;
+    for (uint64_t i = 0; i < count && status == ST_OK; i++)
+        status = load_entry(a, top, from);
+    return status == ST_OK || status == ST_MEMORY ? status : ST_CORRUPT;
+}
+
 const struct agg_ops agg_ops_top = {
     .name = "top", .needs = NEEDS_RANKED, .size = sizeof(struct top),
     .add = top_add, .merge = top_merge, .weight = top_weight,
     .partial = top_partial, .finish = top_finish, .drop = top_drop,
+    .save = top_save, .load = top_load,
 };

@@ -67,6 +67,34 @@ static void kept_drop(const struct agg *a, void *state)
     buf_free(&((struct kept *)state)->value);
 }
 
+enum { KEPT_NONE, KEPT_INT, KEPT_VALUE };
+
+static void kept_save(const struct agg *a, const void *state, struct saver *to)
+{
+    (void)a;
+    const struct kept *kept = state;
+    save_uint(to, !kept->has ? KEPT_NONE : kept->is_int ? KEPT_INT : KEPT_VALUE);
+    if (kept->has && kept->is_int)
+        save_int(to, kept->i);
+    else if (kept->has)
+        save_slice(to, buf_slice(&kept->value));
+}
+
+static enum status kept_load(const struct agg *a, void *state, struct saved *from)
+{
+    (void)a;
+    struct kept *kept = state;
+    uint64_t what = saved_uint(from, KEPT_VALUE);
+    kept->has = what != KEPT_NONE;
+    kept->is_int = what == KEPT_INT;
+    if (kept->is_int)
+        kept->i = saved_int(from);
+    if (what != KEPT_VALUE)
+        return ST_OK;
+    struct slice value = saved_slice(from);
+    return val_check(value) == ST_OK ? buf_append_slice(&kept->value, value) : ST_CORRUPT;
+}
+
 /* The order of `value` against what is kept, or against itself (that refuses what has no order). */
 static enum status order_against(const struct kept *kept, struct slice value, int *order)
 {
@@ -122,12 +150,14 @@ const struct agg_ops agg_ops_min = {
     .name = "min", .needs = NEEDS_ORDER, .size = sizeof(struct kept),
     .add = extreme_add, .merge = extreme_merge, .weight = kept_weight,
     .partial = kept_partial, .finish = kept_finish, .drop = kept_drop,
+    .save = kept_save, .load = kept_load,
 };
 
 const struct agg_ops agg_ops_max = {
     .name = "max", .needs = NEEDS_ORDER, .size = sizeof(struct kept),
     .add = extreme_add, .merge = extreme_merge, .weight = kept_weight,
     .partial = kept_partial, .finish = kept_finish, .drop = kept_drop,
+    .save = kept_save, .load = kept_load,
 };
 
 static enum status keep_end(const struct agg *a, struct kept *kept, struct slice value)
@@ -153,12 +183,14 @@ const struct agg_ops agg_ops_first = {
     .name = "first", .needs = NEEDS_ANY, .size = sizeof(struct kept),
     .add = end_add, .merge = end_merge, .weight = kept_weight,
     .partial = kept_partial, .finish = kept_finish, .drop = kept_drop,
+    .save = kept_save, .load = kept_load,
 };
 
 const struct agg_ops agg_ops_last = {
     .name = "last", .needs = NEEDS_ANY, .size = sizeof(struct kept),
     .add = end_add, .merge = end_merge, .weight = kept_weight,
     .partial = kept_partial, .finish = kept_finish, .drop = kept_drop,
+    .save = kept_save, .load = kept_load,
 };
 
 struct list {
@@ -210,8 +242,32 @@ static void list_drop(const struct agg *a, void *state)
     buf_free(&((struct list *)state)->values);
 }
 
+static void list_save(const struct agg *a, const void *state, struct saver *to)
+{
+    (void)a;
+    const struct list *list = state;
+    save_uint(to, list->count);
+    save_slice(to, buf_slice(&list->values));
+}
+
+static enum status list_load(const struct agg *a, void *state, struct saved *from)
+{
+    (void)a;
+    struct list *list = state;
+    list->count = saved_uint(from, UINT64_MAX);
+    struct slice values = saved_slice(from), value;
+    struct val_cursor c = val_cursor(values);
+    if (list->count > values.n)
+        return ST_CORRUPT;
+    for (uint64_t i = 0; i < list->count; i++)
+        if (val_skip(&c, &value) != ST_OK)
+            return ST_CORRUPT;
+    return c.rest.n == 0 ? buf_append_slice(&list->values, values) : ST_CORRUPT;
+}
+
 const struct agg_ops agg_ops_list = {
     .name = "list", .needs = NEEDS_ANY, .size = sizeof(struct list),
     .add = list_add, .merge = list_merge, .weight = list_weight,
     .partial = list_finish, .finish = list_finish, .drop = list_drop,
+    .save = list_save, .load = list_load,
 };

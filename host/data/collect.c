@@ -19,7 +19,7 @@ enum { STAGE_KEEP = 4 << 20 };
  * nothing else. */
 #define BUDGET_MAX (UINT64_C(24) << 30)
 
-static enum status reserve_stage(struct collect *c, size_t more, struct err *e)
+enum status collect_reserve(struct collect *c, size_t more, struct err *e)
 {
     if (buf_reserve(&c->stage, more) != ST_OK)
         return err_memory(e, "the emits of a record", c->stage.n + more);
@@ -34,20 +34,19 @@ static enum status reserve_stage(struct collect *c, size_t more, struct err *e)
     return ST_OK;
 }
 
-static enum status open_parts(struct collect *c, const char *run_path, bool compress, struct err *e)
+static enum status open_parts(struct collect *c, struct err *e)
 {
-    enum status status = reserve_stage(c, 2 * (size_t)BATCH_BYTES, e);
+    enum status status = collect_reserve(c, 2 * (size_t)BATCH_BYTES, e);
     uint32_t head = (uint32_t)(sizeof(struct pile_head) + sizeof(uint32_t));
     if (status == ST_OK && c->agg)
         status = combine_open(&c->table, c->agg, c->budget, c->partitions, e);
     else if (status == ST_OK)
         status = pile_open(&c->pile, c->budget, head, true, c->partitions, e);
-    if (status == ST_OK)
-        status = run_create(run_path, c->partitions, compress, &c->run, e);
     return status;
 }
 
-enum status collect_open(const struct collect_config *config, struct collect **out, struct err *e)
+enum status collect_prepare(const struct collect_config *config, struct collect **out,
+                            struct err *e)
 {
     CHECK(config->partitions >= 1 && config->partitions <= RUN_PARTITIONS_MAX);
     CHECK(!config->agg || !config->combiner.combine);
@@ -60,7 +59,21 @@ enum status collect_open(const struct collect_config *config, struct collect **o
     c->combiner = config->combiner;
     c->boundaries = config->boundaries;
     c->budget = config->sort_buffer < BUDGET_MAX ? config->sort_buffer : BUDGET_MAX;
-    enum status status = open_parts(c, config->run_path, config->compress, e);
+    enum status status = open_parts(c, e);
+    if (status != ST_OK) {
+        collect_close(c);
+        return status;
+    }
+    *out = c;
+    return ST_OK;
+}
+
+enum status collect_open(const struct collect_config *config, struct collect **out, struct err *e)
+{
+    struct collect *c = NULL;
+    enum status status = collect_prepare(config, &c, e);
+    if (status == ST_OK)
+        status = run_create(config->run_path, c->partitions, config->compress, &c->run, e);
     if (status != ST_OK) {
         collect_close(c);
         return status;
@@ -82,6 +95,7 @@ void collect_close(struct collect *c)
     buf_free(&c->scratch);
     sys_free(c->pairs);
     sys_free(c->marks);
+    sys_free(c->names);
     sys_free(c);
 }
 
@@ -122,7 +136,7 @@ enum status collect_staged(struct collect *c, uint32_t partition, struct err *e)
         status = err_set(e, ST_SCRIPT, "partition %u is out of range: there are %u, from 0 on",
                          partition, c->partitions);
     if (status == ST_OK)
-        status = reserve_stage(c, COMBINE_WORDS, e);
+        status = collect_reserve(c, COMBINE_WORDS, e);
     if (status == ST_OK)
         add_staged(c, c->key_end - c->key_start, c->stage.n - c->key_end, partition);
     else
@@ -172,7 +186,7 @@ enum status collect_string_int(struct collect *c, const char *s, size_t n, int64
     if (c->stage.cap - c->stage.n < room || c->pair_count == c->pair_cap || n > RUN_BLOCK) {
         if (n > RUN_PAIR_MAX - RUN_BLOCK)
             return err_set(e, ST_SCRIPT, "a pair of %zu bytes is too large", n);
-        enum status status = reserve_stage(c, room, e);
+        enum status status = collect_reserve(c, room, e);
         if (status != ST_OK)
             return status;
     }
@@ -185,8 +199,7 @@ enum status collect_string_int(struct collect *c, const char *s, size_t n, int64
     return ST_OK;
 }
 
-/* Notes which pairs are the record's. */
-static enum status add_mark(struct collect *c, const struct collect_place *place, struct err *e)
+enum status collect_mark(struct collect *c, const struct collect_place *place, struct err *e)
 {
     if (c->mark_count == c->mark_cap) {
         size_t cap = c->mark_cap ? 2 * c->mark_cap : BATCH_PAIRS;
@@ -217,7 +230,7 @@ static enum status fold_stage(struct collect *c, struct err *e)
         c->pairs = NULL;
         c->pair_cap = 0;
         if (status == ST_OK)
-            status = reserve_stage(c, 2 * (size_t)BATCH_BYTES, e);
+            status = collect_reserve(c, 2 * (size_t)BATCH_BYTES, e);
     }
     return status;
 }
@@ -226,7 +239,7 @@ enum status collect_commit(struct collect *c, const struct collect_place *place,
 {
     if (c->pair_count == c->committed)
         return ST_OK;
-    enum status status = add_mark(c, place, e);
+    enum status status = collect_mark(c, place, e);
     if (status != ST_OK)
         return status;
     c->committed = c->pair_count;

@@ -39,6 +39,7 @@ struct collect {
     struct combiner combiner;
     const struct slice *boundaries;
 
+    char *names; /* of the files in marks that were restored; NUL after each */
     struct run_writer *run;
     struct buf scratch; /* a partial being written */
     struct collect_stats stats;
@@ -46,6 +47,13 @@ struct collect {
                            go on with */
 };
 
+/* A collector without its run file. */
+enum status collect_prepare(const struct collect_config *config, struct collect **out,
+                            struct err *e);
+/* Makes room in the stage for `more` bytes and one more pair. */
+enum status collect_reserve(struct collect *c, size_t more, struct err *e);
+/* Notes that the pairs up to pair_count are the record's. */
+enum status collect_mark(struct collect *c, const struct collect_place *place, struct err *e);
 /* Folds the committed pairs of the stage and empties it. */
 enum status collect_fold(struct collect *c, struct err *e);
 /* Writes what is folded as one segment; nothing when there is nothing. */

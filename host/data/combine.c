@@ -138,6 +138,23 @@ static void put_slot(uint64_t *slots, unsigned bits, uint64_t slot)
     slots[i] = slot;
 }
 
+uint32_t combine_hash(struct slice key, uint32_t partition)
+{
+    return hash_of(key, partition);
+}
+
+bool combine_has_slot(const struct combine *t, const uint8_t *entry, uint32_t hash)
+{
+    const uint64_t *slots = (const uint64_t *)(const void *)t->slots.p;
+    size_t ref = (size_t)(entry - t->pile.region.p) / SORT_UNIT + 1;
+    uint64_t wanted = (uint64_t)hash << 32 | ref;
+    size_t mask = ((size_t)1 << t->bits) - 1;
+    for (size_t i = hash >> (32 - t->bits); slots[i] != 0; i = (i + 1) & mask)
+        if (slots[i] == wanted)
+            return true;
+    return false;
+}
+
 static enum status double_slots(struct combine *t, struct err *e)
 {
     struct region wider;

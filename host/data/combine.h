@@ -59,6 +59,19 @@ static inline void *combine_state(uint8_t *entry)
     return entry + sizeof(struct pile_head);
 }
 
+/* The hash of a pair; `key.p` may be read COMBINE_WORDS bytes beyond its end. */
+uint32_t combine_hash(struct slice key, uint32_t partition);
+/* True when the entry is found by pairs of this hash (which is not of the same partition as theirs
+ * when that was the user's choice). */
+bool combine_has_slot(const struct combine *t, const uint8_t *entry, uint32_t hash);
+
+/* Task checkpoints: the entries in their order, and a table made anew of them (collect_save.c). */
+struct saver;
+struct saved;
+void combine_save(const struct combine *t, struct saver *to);
+/* Into an empty table. ST_CORRUPT when the state does not hold, or is more than the budget. */
+enum status combine_load(struct combine *t, struct saved *from, struct err *e);
+
 /* Sorts the entries (giving the slots' pages back first); the table is to be cleared afterwards. */
 enum status combine_sort(struct combine *t, struct sort_item **items, struct err *e);
 

@@ -1,29 +1,10 @@
-#include "data/output.h"
+#include "output_internal.h"
 
 #include "base/sys.h"
-#include "data/compress.h"
-#include "data/run.h"
-#include "output_row.h"
 
 #include <unistd.h>
-#include <xxhash.h>
 
 enum { TEXT_BUFFER = 256 * 1024, TEXT_SLACK = 4096, TEXT_KEPT = 4 * 1024 * 1024 };
-
-struct output {
-    struct output_spec spec; /* its own copy */
-    row_writer write_row;
-    char *path;
-    int fd;
-    struct buf text;    /* rows not yet written */
-    struct buf packed;  /* the same, compressed */
-    struct buf scratch; /* of the row writers */
-    struct compressor *compressor; /* or NULL */
-    XXH3_state_t *hash;
-    struct run_writer *run; /* OUT_PAIRS: all the rest is empty */
-    struct output_stats stats;
-    uint64_t behind; /* bytes on their way to the disk */
-};
 
 static void free_output(struct output *o)
 {
@@ -53,7 +34,7 @@ static enum status open_pairs(struct output *o, struct err *e)
     return status == ST_OK ? run_segment_begin(o->run, e) : status;
 }
 
-static enum status open_rows(struct output *o, struct err *e)
+enum status output_open_rows(struct output *o, struct err *e)
 {
     static const row_writer writers[] = {
         [OUT_TEXT] = row_text,  [OUT_TSV] = row_fields, [OUT_CSV] = row_fields,
@@ -69,6 +50,14 @@ static enum status open_rows(struct output *o, struct err *e)
         status = compressor_open(o->spec.compress, &o->compressor, e);
     if (status == ST_OK)
         status = sys_create(o->path, &o->fd, e);
+    return status;
+}
+
+static enum status begin(struct output *o, struct err *e)
+{
+    if (o->spec.format == OUT_PAIRS)
+        return open_pairs(o, e);
+    enum status status = output_open_rows(o, e);
     if (status == ST_OK && o->spec.header)
         status = row_failed(row_header(&o->spec, &o->text), e);
     return status;
@@ -87,8 +76,8 @@ static enum status copy_spec(struct output_spec *to, const struct output_spec *f
     return ST_OK;
 }
 
-enum status output_open(const char *path, const struct output_spec *spec, struct output **out,
-                        struct err *e)
+enum status output_prepare(const char *path, const struct output_spec *spec, struct output **out,
+                           struct err *e)
 {
     struct output *o = sys_calloc(1, sizeof *o);
     if (!o)
@@ -96,10 +85,21 @@ enum status output_open(const char *path, const struct output_spec *spec, struct
     o->fd = -1;
     o->path = sys_strdup(path);
     enum status status = o->path ? copy_spec(&o->spec, spec) : ST_MEMORY;
-    if (status != ST_OK)
-        (void)err_memory(e, "output", strlen(path));
+    if (status != ST_OK) {
+        output_abandon(o);
+        return err_memory(e, "output", strlen(path));
+    }
+    *out = o;
+    return ST_OK;
+}
+
+enum status output_open(const char *path, const struct output_spec *spec, struct output **out,
+                        struct err *e)
+{
+    struct output *o = NULL;
+    enum status status = output_prepare(path, spec, &o, e);
     if (status == ST_OK)
-        status = spec->format == OUT_PAIRS ? open_pairs(o, e) : open_rows(o, e);
+        status = begin(o, e);
     if (status != ST_OK) {
         output_abandon(o);
         return status;
@@ -108,7 +108,7 @@ enum status output_open(const char *path, const struct output_spec *spec, struct
     return ST_OK;
 }
 
-static enum status write_bytes(struct output *o, struct slice s, struct err *e)
+enum status output_write(struct output *o, struct slice s, struct err *e)
 {
     if (s.n == 0)
         return ST_OK;
@@ -122,12 +122,12 @@ static enum status write_bytes(struct output *o, struct slice s, struct err *e)
 
 static enum status write_packed(struct output *o, struct err *e)
 {
-    enum status status = write_bytes(o, buf_slice(&o->packed), e);
+    enum status status = output_write(o, buf_slice(&o->packed), e);
     o->packed.n = 0;
     return status;
 }
 
-static enum status flush(struct output *o, struct err *e)
+enum status output_flush(struct output *o, struct err *e)
 {
     enum status status;
     o->stats.raw_bytes += o->text.n;
@@ -136,7 +136,7 @@ static enum status flush(struct output *o, struct err *e)
         if (status == ST_OK)
             status = write_packed(o, e);
     } else {
-        status = write_bytes(o, buf_slice(&o->text), e);
+        status = output_write(o, buf_slice(&o->text), e);
     }
     o->text.n = 0;
     if (o->text.cap > TEXT_KEPT)
@@ -155,7 +155,7 @@ enum status output_pair(struct output *o, struct slice key, struct slice value, 
         if (status != ST_OK)
             o->text.n = before;
         else if (o->text.n >= TEXT_BUFFER)
-            status = flush(o, e);
+            status = output_flush(o, e);
     }
     o->stats.records += status == ST_OK;
     return status;
@@ -163,7 +163,7 @@ enum status output_pair(struct output *o, struct slice key, struct slice value, 
 
 static enum status finish_rows(struct output *o, bool durable, struct err *e)
 {
-    enum status status = flush(o, e);
+    enum status status = output_flush(o, e);
     if (status == ST_OK && o->compressor) {
         status = compressor_finish(o->compressor, &o->packed, e);
         if (status == ST_OK)

@@ -61,6 +61,15 @@ struct slice pile_value(const struct pile *p, const uint8_t *entry);
 /* Bytes from one entry to the next. */
 size_t pile_entry_size(const struct pile *p, const uint8_t *entry);
 
+/* Task checkpoints, of a pile that has values: its entries as they lie there, and a pile made of
+ * them. *charged becomes what they cost; ST_CORRUPT when the state does not hold, or that is above
+ * `budget`. */
+struct saver;
+struct saved;
+void pile_save(const struct pile *p, struct saver *to);
+enum status pile_load(struct pile *p, struct saved *from, uint64_t budget, uint64_t *charged,
+                      struct err *e);
+
 /* Sorts: *items becomes all entries in the order of (partition, key), stable; *scratch is as large
  * and free. */
 enum status pile_sort(struct pile *p, struct sort_item **items, struct sort_item **scratch,

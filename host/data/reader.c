@@ -2,6 +2,8 @@
 
 #include "base/sys.h"
 
+#include <inttypes.h>
+
 static enum status open_format(struct reader *r, struct err *e)
 {
     switch (r->spec.format) {
@@ -28,11 +30,18 @@ static enum status open_format(struct reader *r, struct err *e)
 enum status reader_open(const struct split_part *part, const struct input_spec *spec,
                         struct reader **out, struct err *e)
 {
+    return reader_start(part, spec, NULL, out, e);
+}
+
+enum status reader_start(const struct split_part *part, const struct input_spec *spec,
+                         struct reader_mark *mark, struct reader **out, struct err *e)
+{
     struct reader *r = sys_calloc(1, sizeof *r);
     if (!r)
         return err_memory(e, "a record reader", sizeof *r);
     r->path = sys_strdup(part->path);
     r->spec = *spec;
+    r->mark = mark;
     r->from = part->from;
     r->to = part->to < part->size ? part->to : part->size;
     r->file = (struct source_file){
@@ -46,6 +55,7 @@ enum status reader_open(const struct split_part *part, const struct input_spec *
     enum status status = r->path
                            ? open_format(r, e)
                            : err_memory(e, "the name of an input file", strlen(part->path) + 1);
+    r->mark = NULL;
     if (status != ST_OK) {
         reader_close(r);
         return status;
@@ -82,15 +92,37 @@ void reader_close(struct reader *r)
     sys_free(r);
 }
 
+/* A file that ends before the mark. */
+static enum status at_mark(const struct reader *r, enum status status, struct err *e)
+{
+    if (status != ST_END)
+        return status;
+    status = err_set(e, ST_CORRUPT, "%s ends before byte %" PRIu64 ", where it was read up to",
+                     r->path, r->mark->at);
+    err_at(e, r->path, (int64_t)r->mark->at, -1);
+    return status;
+}
+
 enum status reader_open_window(struct reader *r, uint64_t from, uint64_t until, struct err *e)
 {
     r->file.until = until;
-    return window_open(&r->lines.w, &r->file, from, e);
+    if (r->mark)
+        from = r->mark->at;
+    enum status status = window_open(&r->lines.w, &r->file, from, e);
+    if (status == ST_OK && r->mark)
+        status = at_mark(r, window_go_to(&r->lines.w, from, e), e);
+    return status;
 }
 
 /* Who begins before the part wants the header only. */
 enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e)
 {
+    if (r->mark) {
+        r->file.until = r->to;
+        return at_mark(r,
+                       lines_open_at(&r->lines, &r->file, r->mark->at, r->to, r->spec.max_record, e),
+                       e);
+    }
     r->file.until = from < r->from ? from : r->to;
     return lines_open(&r->lines, &r->file, from, r->to, r->spec.max_record, e);
 }
@@ -98,7 +130,9 @@ enum status reader_open_lines(struct reader *r, uint64_t from, struct err *e)
 enum status reader_skip_bom(struct reader *r, struct err *e)
 {
     struct window *w = &r->lines.w;
-    if (window_offset(w) != 0)
+    if (r->mark && r->mark->passed_bom)
+        r->lines.to = BOM_TO;
+    if (window_offset(w) != 0 || r->mark)
         return ST_OK;
     /* A damaged stream says so when its records are asked for. */
     enum status status = window_fill(w, 3, e);
@@ -107,8 +141,8 @@ enum status reader_skip_bom(struct reader *r, struct err *e)
         w->start += 3;
         /* The first line still belongs to the part that has byte 0, also when it is cut within the
          * mark. */
-        if (r->lines.to > 0 && r->lines.to < 4)
-            r->lines.to = 4;
+        if (r->lines.to > 0 && r->lines.to < BOM_TO)
+            r->lines.to = BOM_TO;
     }
     return status == ST_CORRUPT ? ST_OK : status;
 }

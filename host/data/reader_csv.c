@@ -321,6 +321,26 @@ static enum status columns_of_spec(struct reader *r, struct err *e)
                            : err_memory(e, "the columns of a file", at.rest.n);
 }
 
+/* The names of the header, which is not read again. */
+static void csv_save(const struct reader *r, struct saver *to)
+{
+    const struct csv *c = r->state;
+    save_slice(to, buf_slice(&c->names));
+    save_uint(to, c->count);
+}
+
+static enum status columns_of_mark(struct reader *r, struct err *e)
+{
+    struct csv *c = r->state;
+    struct slice names = saved_slice(&r->mark->rest);
+    uint64_t count = saved_uint(&r->mark->rest, names.n);
+    if (r->mark->rest.failed || r->spec.columns.n > 0 || count == 0)
+        return ST_OK;
+    enum status status = buf_append_slice(&c->names, names);
+    return status == ST_OK ? set_columns(r, (size_t)count, e)
+                           : err_memory(e, "the columns of a file", names.n);
+}
+
 static enum status columns_of_row(struct reader *r, struct err *e)
 {
     struct csv *c = r->state;
@@ -356,7 +376,7 @@ static enum status open_rows(struct reader *r, struct err *e)
     enum status status = reader_open_lines(r, r->spec.header ? 0 : r->from, e);
     if (status == ST_OK)
         status = reader_skip_bom(r, e);
-    if (status != ST_OK || !r->spec.header)
+    if (status != ST_OK || !r->spec.header || r->mark)
         return status;
     status = read_header(r, e);
     if (status != ST_OK || window_offset(&r->lines.w) >= r->from)
@@ -373,8 +393,11 @@ enum status reader_csv_open(struct reader *r, struct err *e)
     r->state = c;
     r->next = csv_next;
     r->close = csv_close;
+    r->save = csv_save;
     c->row.separator = c->scan.separator = r->spec.separator;
     c->row.quote = c->scan.quote = r->spec.quote;
     enum status status = r->spec.columns.n > 0 ? columns_of_spec(r, e) : ST_OK;
+    if (status == ST_OK && r->mark)
+        status = columns_of_mark(r, e);
     return status == ST_OK ? open_rows(r, e) : status;
 }

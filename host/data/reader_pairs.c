@@ -53,6 +53,31 @@ static enum status pairs_next(struct reader *r, struct record *rec, struct err *
     return ST_OK;
 }
 
+static void pairs_save(const struct reader *r, struct saver *to)
+{
+    const struct pairs *p = r->state;
+    save_uint(to, p->taken);
+    save_uint(to, p->segment);
+    save_uint(to, p->cursor != NULL);
+    if (p->cursor && to->status == ST_OK)
+        to->status = run_cursor_save(p->cursor, to->out);
+}
+
+static enum status go_to_mark(struct pairs *p, struct saved *from, struct err *e)
+{
+    p->taken = saved_uint(from, UINT64_MAX);
+    p->segment = saved_uint(from, run_segments(p->run));
+    bool inside = saved_bool(from);
+    saved_check(from, inside == (p->segment > 0));
+    if (from->failed || !inside)
+        return ST_OK;
+    enum status status = run_cursor_open(p->run, p->segment - 1, 0, &p->cursor, e);
+    if (status == ST_OK)
+        status = run_cursor_restore(p->cursor, from->rest, e);
+    from->rest.n = 0;
+    return status;
+}
+
 /* The share of a compressed run is not known: what its pairs hold stands for it. */
 static uint64_t pairs_position(const struct reader *r)
 {
@@ -83,6 +108,9 @@ enum status reader_pairs_open(struct reader *r, struct err *e)
     r->next = pairs_next;
     r->position = pairs_position;
     r->close = pairs_close;
+    r->save = pairs_save;
     enum status status = check_size(r, e);
-    return status == ST_OK ? run_open(r->path, &p->run, e) : status;
+    if (status == ST_OK)
+        status = run_open(r->path, &p->run, e);
+    return status == ST_OK && r->mark ? go_to_mark(p, &r->mark->rest, e) : status;
 }

@@ -2,6 +2,7 @@
 
 #include "base/sys.h"
 #include "data/run_format.h"
+#include "data/saved.h"
 
 #include <errno.h>
 #include <lz4.h>
@@ -19,9 +20,10 @@ struct run {
 struct run_cursor {
     const struct run *run;
     const uint8_t *p, *end;      /* what is left of the block at hand */
+    const uint8_t *begin;        /* of that block */
     uint64_t first, next, limit; /* file offsets: of the partition, of the next block, of its end */
     uint64_t pairs_left, chain, chain_wanted;
-    uint64_t block;                      /* file offset of the block at hand */
+    uint64_t block, chain_before;        /* file offset of the block at hand; the chain up to it */
     uint8_t head[RUN_BLOCK_HEADER_SIZE]; /* header of the next block, when read already */
     bool head_read;
     uint8_t *stored, *raw; /* bytes as stored; unpacked (LZ4 only) */
@@ -329,6 +331,7 @@ static enum status read_block(struct run_cursor *c, uint32_t stored, uint32_t ra
     uint64_t sum = run_load64(c->head + 8);
     if (run_block_sum(c->stored, stored, raw) != sum)
         return block_damaged(c, "a block has a wrong checksum", e);
+    c->chain_before = c->chain;
     c->chain = run_chain(c->chain, sum);
     c->next = at + stored;
     c->head_read = more;
@@ -349,7 +352,7 @@ static enum status unpack_block(struct run_cursor *c, uint32_t stored, uint32_t 
             return block_damaged(c, "a block does not unpack", e);
         bytes = c->raw;
     }
-    c->p = bytes;
+    c->p = c->begin = bytes;
     c->end = bytes + raw;
     return ST_OK;
 }
@@ -403,5 +406,38 @@ enum status run_cursor_next(struct run_cursor *c, struct slice *key, struct slic
     key->p = p;
     value->p = p + key->n;
     c->p = value->p + value->n;
+    return ST_OK;
+}
+
+/* --- task checkpoints: the block at hand, or else the next one, and how much of it is taken --- */
+
+enum status run_cursor_save(const struct run_cursor *c, struct buf *out)
+{
+    struct saver to = saver_of(out);
+    bool inside = c->p < c->end;
+    save_uint(&to, inside ? c->block : c->next);
+    save_uint(&to, inside ? (uint64_t)(c->p - c->begin) : 0);
+    save_uint(&to, c->pairs_left);
+    save_word(&to, inside ? c->chain_before : c->chain);
+    return to.status;
+}
+
+enum status run_cursor_restore(struct run_cursor *c, struct slice state, struct err *e)
+{
+    struct saved from = saved_of(state);
+    c->next = saved_uint(&from, c->limit);
+    uint64_t taken = saved_uint(&from, UINT32_MAX), most = c->pairs_left;
+    c->pairs_left = saved_uint(&from, most);
+    c->chain = saved_word(&from);
+    if (!saved_ended(&from) || c->next < c->first)
+        return saved_broken("a reader of pairs", e);
+    if (taken == 0)
+        return ST_OK;
+    enum status status = next_block(c, e);
+    if (status != ST_OK && status != ST_END)
+        return status;
+    if (status == ST_END || taken >= (uint64_t)(c->end - c->p))
+        return saved_broken("a reader of pairs", e);
+    c->p += taken;
     return ST_OK;
 }

@@ -1,7 +1,6 @@
-#include "data/run.h"
+#include "data/run_writer.h"
 
 #include "base/sys.h"
-#include "data/run_format.h"
 
 #include <errno.h>
 #include <lz4.h>
@@ -10,24 +9,7 @@
 /* Blocks are gathered until this many bytes stand ready for one write. */
 enum { WRITE_SIZE = 192 * 1024, WRITE_ROOM = WRITE_SIZE + RUN_BLOCK + 8 * 1024 };
 
-struct run_writer {
-    char *path;
-    int fd;
-    uint32_t partitions;
-    bool compress, in_segment;
-    uint8_t header[RUN_HEADER_SIZE];
-    uint64_t written, behind; /* bytes of the file already written; of these, on their way to the disk */
-    struct buf
-        out;      /* finished blocks, then the header's room and raw bytes of the one being built */
-    size_t block; /* where in `out` that one begins */
-    struct buf packed; /* scratch for LZ4 */
-    struct buf index;  /* entries so far */
-    uint64_t segments, pairs;
-    uint32_t partition; /* the one being written, and its entry: */
-    uint64_t entry_offset, entry_pairs, entry_chain;
-};
-
-static enum status write_out(struct run_writer *w, const void *p, size_t n, struct err *e)
+enum status run_write_out(struct run_writer *w, const void *p, size_t n, struct err *e)
 {
     enum status status = sys_write(w->fd, p, n, w->path, "run.write", e);
     if (status == ST_OK) {
@@ -37,8 +19,7 @@ static enum status write_out(struct run_writer *w, const void *p, size_t n, stru
     return status;
 }
 
-/* Makes room in `out` for `need` more bytes, without doubling beyond what is asked. */
-static enum status make_room(struct run_writer *w, size_t need, struct err *e)
+enum status run_make_room(struct run_writer *w, size_t need, struct err *e)
 {
     struct buf *out = &w->out;
     if (out->cap - out->n >= need)
@@ -72,7 +53,7 @@ static enum status put_header(struct run_writer *w, struct err *e)
     run_store32(w->header + 12, w->partitions);
     run_store32(w->header + 16, w->compress ? RUN_FLAG_LZ4 : 0);
     run_store32(w->header + 20, 0);
-    enum status status = make_room(w, WRITE_ROOM, e);
+    enum status status = run_make_room(w, WRITE_ROOM, e);
     if (status != ST_OK)
         return status;
     memcpy(w->out.p, w->header, RUN_HEADER_SIZE);
@@ -148,7 +129,7 @@ static enum status close_block(struct run_writer *w, struct err *e)
     w->entry_chain = run_chain(w->entry_chain, sum);
     w->block += RUN_BLOCK_HEADER_SIZE + stored;
     if (w->block >= WRITE_SIZE) {
-        status = write_out(w, w->out.p, w->block, e);
+        status = run_write_out(w, w->out.p, w->block, e);
         w->block = 0;
     }
     w->out.n = w->block + RUN_BLOCK_HEADER_SIZE;
@@ -232,7 +213,7 @@ enum status run_put(struct run_writer *w, uint32_t partition, struct slice key, 
     if (need > RUN_BLOCK)
         status = close_block(w, e);
     if (status == ST_OK)
-        status = make_room(w, need, e);
+        status = run_make_room(w, need, e);
     if (status != ST_OK)
         return status;
     uint8_t *p = w->out.p + w->out.n;
@@ -271,9 +252,9 @@ enum status run_finish(struct run_writer *w, bool durable, struct run_stats *sta
     uint64_t sum = 0;
     enum status status = build_footer(w, block_offset(w), &sum, e);
     if (status == ST_OK)
-        status = write_out(w, w->out.p, w->block, e);
+        status = run_write_out(w, w->out.p, w->block, e);
     if (status == ST_OK)
-        status = write_out(w, w->index.p, w->index.n, e);
+        status = run_write_out(w, w->index.p, w->index.n, e);
     if (status == ST_OK && durable)
         status = sys_fsync(w->fd, w->path, "run.fsync", e);
     if (status == ST_OK && stats)

@@ -67,6 +67,18 @@ enum status window_fill(struct window *w, size_t n, struct err *e)
     return status == ST_END ? ST_OK : status;
 }
 
+enum status window_go_to(struct window *w, uint64_t offset, struct err *e)
+{
+    enum status status = ST_OK;
+    while (status == ST_OK && window_offset(w) < offset) {
+        uint64_t ahead = offset - window_offset(w), have = w->end - w->start;
+        w->start += (size_t)(ahead < have ? ahead : have);
+        if (ahead > have)
+            status = window_more(w, e);
+    }
+    return status;
+}
+
 enum status window_skip_line(struct window *w, uint64_t limit, struct err *e)
 {
     enum status status = ST_OK;
@@ -81,6 +93,16 @@ enum status window_skip_line(struct window *w, uint64_t limit, struct err *e)
         status = window_more(w, e);
     }
     return status == ST_END ? ST_OK : status;
+}
+
+enum status lines_open_at(struct lines *l, const struct source_file *file, uint64_t at, uint64_t to,
+                          uint64_t max_record, struct err *e)
+{
+    l->head = NULL;
+    l->max_record = max_record;
+    l->to = file->compressed ? UINT64_MAX : to;
+    enum status status = window_open(&l->w, file, at, e);
+    return status == ST_OK ? window_go_to(&l->w, at, e) : status;
 }
 
 enum status lines_open(struct lines *l, const struct source_file *file, uint64_t from, uint64_t to,

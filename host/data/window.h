@@ -23,6 +23,8 @@ struct window {
 enum status window_open(struct window *w, const struct source_file *file, uint64_t from,
                         struct err *e);
 void window_close(struct window *w);
+/* Moves start to `offset` (behind it), keeping nothing. ST_END when the source ends before. */
+enum status window_go_to(struct window *w, uint64_t offset, struct err *e);
 
 static inline uint64_t window_offset(const struct window *w)
 {
@@ -54,6 +56,9 @@ struct line {
 /* Opens at the first line that starts in [from, to) of the file. */
 enum status lines_open(struct lines *l, const struct source_file *file, uint64_t from, uint64_t to,
                        uint64_t max_record, struct err *e);
+/* The same at a line of which it is known that it starts at `at`. */
+enum status lines_open_at(struct lines *l, const struct source_file *file, uint64_t at, uint64_t to,
+                          uint64_t max_record, struct err *e);
 void lines_close(struct lines *l);
 /* The same for a line that is not in the window as a whole; called by lines_next. */
 enum status lines_next_slow(struct lines *l, struct line *line, struct err *e);
