@@ -308,6 +308,14 @@ const struct position *pool_page(const struct pool *p, uint32_t slot)
     return p->processes[slot] ? p->processes[slot]->page : NULL;
 }
 
+void pool_ask_checkpoint(struct pool *p, uint32_t slot)
+{
+    if (!p->processes[slot])
+        return;
+    struct position *page = p->processes[slot]->page;
+    POSITION_SET(page, checkpoint_asked, POSITION_GET(page, checkpoint_asked) + 1);
+}
+
 long pool_pid(const struct pool *p, uint32_t slot)
 {
     return p->processes[slot] ? p->processes[slot]->process.pid : 0;

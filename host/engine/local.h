@@ -46,6 +46,8 @@ void pool_kill(struct pool *p, uint32_t slot);
 void pool_drain(struct pool *p);
 /* The page of a slot's worker, or NULL. */
 const struct position *pool_page(const struct pool *p, uint32_t slot);
+/* Asks the slot's worker for a checkpoint of its attempt (base/position.h). */
+void pool_ask_checkpoint(struct pool *p, uint32_t slot);
 long pool_pid(const struct pool *p, uint32_t slot);
 uint32_t pool_live(const struct pool *p);
 /* Closes the workers' sockets: idle ones leave. `down` is still told. */

@@ -361,6 +361,7 @@ static void put_map(struct assignment *a)
         field_output(a);
     }
     field_side_prefix(a);
+    keep(a, task_checkpoint_put(d, (uint32_t)(a->work - d->work), a->attempt, &a->map));
 }
 
 static void put_reduce(struct assignment *a)

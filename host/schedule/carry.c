@@ -23,6 +23,7 @@ static void take_result(struct driver *d, uint32_t slot, struct slice payload)
     struct work *w = &d->work[s->task];
     int64_t cpu = val_get_int(payload, "cpu_ns", 0);
     d->running[slot].cpu_ns = cpu > 0 ? (uint64_t)cpu : 0;
+    task_checkpoint_see(d, slot, pool_page(d->pool, slot));
     if (val_get(payload, "result", &part)) {
         w->result.n = 0;
         struct err e;
@@ -79,6 +80,7 @@ void carry_worker_end(void *driver, uint32_t slot, const struct worker_end *end)
     d->worker_failure = end->err;
     if (d->core.slots[slot].task != CORE_NONE) {
         failed_by_death(d, slot, end, &failure);
+        task_checkpoint_see(d, slot, end->page);
         if (POSITION_GET(end->page, attempt_serial) == d->core.slots[slot].serial)
             d->running[slot].cpu_ns = POSITION_GET(end->page, cpu_ns);
         if (!failed_remember(d, slot, &failure))
@@ -153,6 +155,7 @@ static void record_assign(struct driver *d, const struct core_action *a)
                                             .serial = a->serial,
                                             .started = sys_wall_clock(),
                                             .worker = pool_pid(d->pool, a->slot) };
+    task_checkpoint_give(d, a->task, &d->running[a->slot]);
     if (!d->journal)
         return;
     char name[TASK_NAME_MAX];
@@ -306,8 +309,10 @@ static void act(struct driver *d, const struct core_action *a)
     case ACT_BROKEN:
         broken(d);
         break;
-    case ACT_COMMIT: /* the journal has these */
-    case ACT_REDO:
+    case ACT_COMMIT:
+        task_checkpoint_committed(d, &d->work[a->task]);
+        break;
+    case ACT_REDO: /* the journal has these */
     case ACT_LOST:
     case ACT_KINDS:
         break;

@@ -118,6 +118,7 @@ static void journal_failure(struct driver *d, uint32_t task, const struct verdic
         .reason = v && v->reason[0] ? v->reason : NULL,
         .delay_seconds = v ? v->delay_seconds : 0,
         .assignment = buf_slice(&assignment),
+        .went_on_at = (int64_t)f->attempt.went_on_at,
     };
     journal_attempt(d->journal, &row);
     buf_free(&assignment);
@@ -508,6 +509,7 @@ void decide_failure(struct driver *d, const struct core_action *a)
     struct work *w = &d->work[a->task];
     failed_adopt(d, a->slot, w);
     struct failure *f = w->failure;
+    task_checkpoint_failed(d, w, f);
     finish_attempt_files(d, w, f->attempt.id);
     if (d->ending) {
         journal_failure(d, a->task, NULL, "ended");
@@ -573,6 +575,7 @@ void decide_lost(struct driver *d, const struct core_action *a)
         .ended = sys_wall_clock(),
         .cpu_ns = r->cpu_ns,
         .outcome = "lost",
+        .went_on_at = (int64_t)r->went_on_at,
     };
     journal_attempt(d->journal, &row);
 }

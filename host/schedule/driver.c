@@ -59,6 +59,7 @@ static void observe_pages(struct driver *d)
         const struct position *page = pool_page(d->pool, slot);
         if (!page)
             continue;
+        task_checkpoint_see(d, slot, page);
         driver_deliver(d, &(struct core_event){ .kind = CORE_PAGE,
                                                 .slot = slot,
                                                 .heartbeat = POSITION_GET(page, heartbeat),
@@ -189,6 +190,7 @@ void driver_load(struct driver *d, const struct work_group *groups, uint32_t cou
         return;
     }
     restore_tasks(d);
+    task_checkpoint_find(d);
     if (!d->ending)
         driver_deliver(d, &(struct core_event){ .kind = CORE_BEGIN });
 }

@@ -11,6 +11,7 @@
  *   mend.c     a complete job that tries again what it had put aside
  *   plan.c     inputs, splits, reducers, space
  *   assign.c   assignments
+ *   task_checkpoint.c   checkpoints of running maps: who has the newest, who goes on from it
  *   result.c   what committed attempts brought
  *   finish.c   publishing, cleaning up, the summary
  *   report.c   snapshots and notes
@@ -62,6 +63,12 @@ struct running {
     long worker;     /* pid that runs it */
     int64_t ended;   /* likewise; of a failed one: what was decided may come later */
     uint64_t cpu_ns; /* known when it has ended */
+    /* of a map, with checkpoints: */
+    bool has_from;              /* it was given the checkpoint of `from` */
+    struct attempt_id from;
+    uint64_t went_on_at;        /* the record it went on from; 0: it began anew */
+    uint64_t checkpoint_record; /* that its newest one holds; 0: there is none */
+    uint32_t notes;             /* of its page, that were told */
 };
 
 /* The newest failure of a task, and what was decided about it. */
@@ -86,6 +93,9 @@ struct work {
     uint32_t skip_count;
     struct buf result;        /* of the winner */
     struct failure *failure;  /* the newest one, or NULL */
+    struct attempt_id checkpoint; /* who has left the newest checkpoint */
+    uint64_t checkpoint_record;   /* that it holds; 0: there is none */
+    bool told_no_checkpoint;      /* why there is none */
 };
 
 /* A question that the policy host has not answered yet. */
@@ -213,6 +223,7 @@ struct driver {
     int64_t started;
     struct kept_files seen_warnings; /* by name; each is told once */
     /* the end */
+    uint32_t told_no_checkpoint; /* of how many tasks */
     bool told_short; /* that a worker could not be started */
     bool ending;
     int64_t ending_since;
@@ -333,6 +344,29 @@ enum status assign_put(struct driver *d, uint32_t task, const struct running *at
 /* What the policy host is to load: the job and a profile (NULL: production). */
 enum status assign_policy(struct driver *d, const char *profile, struct buf *out,
                           struct err *e);
+
+/* task_checkpoint.c */
+/* The attempt, about to be handed out, is given its task's newest checkpoint, if there is one. */
+void task_checkpoint_give(const struct driver *d, uint32_t task, struct running *r);
+/* Field `checkpoint` of its assignment. */
+enum status task_checkpoint_put(const struct driver *d, uint32_t task, const struct running *r,
+                                struct val_map *assignment);
+/* Takes in what the page of a slot's worker tells of the attempt there. */
+void task_checkpoint_see(struct driver *d, uint32_t slot, const struct position *page);
+/* The files of the attempt are those of its task's newest checkpoint. */
+bool task_checkpoint_keeps(const struct driver *d, const struct work *w, struct attempt_id id);
+/* The task has committed: checkpoints of it are removed. */
+void task_checkpoint_committed(struct driver *d, struct work *w);
+/* An attempt has failed, perhaps by the checkpoint that it was given. */
+void task_checkpoint_failed(struct driver *d, struct work *w, const struct failure *f);
+/* Is there one of a task that has not committed? */
+bool task_checkpoint_any(const struct driver *d);
+/* The tasks of a job that goes on were restored: looks for checkpoints that running attempts left. */
+void task_checkpoint_find(struct driver *d);
+/* Asks all running maps for a checkpoint; true as long as one has neither taken it, nor ended, nor said that
+ * it cannot. */
+void task_checkpoint_ask(struct driver *d);
+bool task_checkpoint_pending(const struct driver *d);
 
 /* plan.c */
 enum status plan_inputs(struct driver *d, struct err *e); /* names → specs and files */

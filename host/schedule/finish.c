@@ -288,7 +288,7 @@ static void remove_where(const char *dir, bool (*wanted)(const char *, const cha
 void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id)
 {
     char name[ATTEMPT_NAME_MAX];
-    if (!d->place.job_dir)
+    if (!d->place.job_dir || task_checkpoint_keeps(d, w, id))
         return;
     (void)attempt_file_name(d, w, id, name);
     remove_where(d->place.stage_dir, is_of_attempt, name);
@@ -331,7 +331,7 @@ static void advise_on_space(struct driver *d)
 /* A publishing may have moved an earlier result into the stage folder. */
 static bool has_committed(const struct driver *d)
 {
-    if (d->restore || (d->at == AT_PUBLISH && d->place.output_dir) ||
+    if (d->restore || task_checkpoint_any(d) || (d->at == AT_PUBLISH && d->place.output_dir) ||
         (d->at >= AT_REMOTE && d->has_stdin)) /* nobody can give us that again */
         return true;
     return d->at >= AT_RUN && d->at < AT_END &&

@@ -208,6 +208,7 @@ void result_journal(struct driver *d, const struct work *w, const struct running
         .cpu_ns = attempt->cpu_ns,
         .assignment = buf_slice(&assignment),
         .result = result,
+        .went_on_at = (int64_t)attempt->went_on_at,
     };
     journal_attempt(d->journal, &row);
     buf_free(&assignment);

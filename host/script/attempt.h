@@ -27,6 +27,8 @@
  *   inputs = [ { input = spec, tag = text|absent } ] (index: part.input)
  *   partitions, sort_buffer, group_by, compress (of runs), boundaries = [ encoded keys ]|absent, run = path of the run file to write
  *   partitions = 0: no run; part = path of the part file, output = spec (as for reduce)
+ *   checkpoint = { interval = seconds between two, path = of the file to write (ATTEMPT.ckpt), key = bytes, from = path of the one that an
+ *   earlier attempt has left | absent } | absent: script/checkpoint.h. Only one with an equal key is gone on from.
  *   side_prefix = path prefix for mr.output files ("…/map_0.0-" → "…/map_0.0-NAME")
  * reduce: runs = [ paths ] in map-task order, partition, group_by, fan_in, temporary = path prefix; part = path of part file, output = spec; side_prefix
  * map and reduce also have, when records (in reduce: groups) may be put aside:

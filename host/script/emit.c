@@ -234,7 +234,7 @@ static enum status open_combine(lua_State *L, struct map_emitter *em, int step, 
     return st;
 }
 
-static enum status open_part(struct map_emitter *em, struct err *e)
+static enum status open_part(struct map_emitter *em, const struct emit_past *past, struct err *e)
 {
     struct task *t = em->task;
     struct slice spec = slice_of("\x01", 1); /* VAL_NULL */
@@ -246,10 +246,11 @@ static enum status open_part(struct map_emitter *em, struct err *e)
     if (st != ST_OK)
         return st;
     em->has_spec = true;
-    return output_open(path, &em->spec, &t->part, e);
+    return past ? output_resume(past->path, past->saved, path, &em->spec, &t->part, e)
+                : output_open(path, &em->spec, &t->part, e);
 }
 
-static enum status open_collector(lua_State *L, struct map_emitter *em, int step, struct err *e)
+static enum status open_collector(lua_State *L, struct map_emitter *em, int step, const struct emit_past *past, struct err *e)
 {
     struct task *t = em->task;
     struct slice boundaries;
@@ -268,10 +269,10 @@ static enum status open_collector(lua_State *L, struct map_emitter *em, int step
                                      .agg = em->agg, .boundaries = em->boundaries };
     if (em->combine_ref != LUA_NOREF)
         config.combiner = (struct combiner){ combine_group, em };
-    return collect_open(&config, &em->collect, e);
+    return past ? collect_restore(&config, past->path, past->saved, &em->collect, e) : collect_open(&config, &em->collect, e);
 }
 
-enum status emit_open(lua_State *L, struct map_emitter *em, struct task *t, int step, struct err *e)
+enum status emit_open(lua_State *L, struct map_emitter *em, struct task *t, int step, const struct emit_past *past, struct err *e)
 {
     em->task = t;
     em->L = L;
@@ -279,7 +280,7 @@ enum status emit_open(lua_State *L, struct map_emitter *em, struct task *t, int 
     em->partitions = (uint32_t)val_get_int(t->assignment, "partitions", 1);
     err_clear(&em->err);
     t->emitter = em;
-    return em->partitions == 0 ? open_part(em, e) : open_collector(L, em, step, e);
+    return em->partitions == 0 ? open_part(em, past, e) : open_collector(L, em, step, past, e);
 }
 
 /* --- finishing --- */

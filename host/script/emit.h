@@ -37,8 +37,14 @@ struct map_result {
     uint64_t pairs, bytes;
 };
 
-/* In a protected call: opens the collector or the part of the assignment. `em` was zeroed. */
-enum status emit_open(lua_State *L, struct map_emitter *em, struct task *t, int step, struct err *e);
+/* What an earlier attempt has written, to go on from. */
+struct emit_past {
+    const char *path;   /* its run, or its part */
+    struct slice saved; /* what the collector, or the part, saved */
+};
+
+/* In a protected call: opens the collector or the part of the assignment, where `past` (or NULL) has left it. `em` was zeroed. */
+enum status emit_open(lua_State *L, struct map_emitter *em, struct task *t, int step, const struct emit_past *past, struct err *e);
 /* In a protected call: pushes the emit function of a map task. */
 void emit_push_map(lua_State *L, struct map_emitter *em, int step);
 /* After the protected call: finishes run or part (fsync when durable). */

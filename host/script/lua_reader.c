@@ -11,6 +11,16 @@ static void push_reader(lua_State *L, int step, const struct map_parts *parts)
         (void)luaL_error(L, "input format \"lua\" needs a reader: input = { reader = { open = …, next = … } }");
 }
 
+bool lua_reader_push(lua_State *L, int step, const struct map_parts *parts, const char *name)
+{
+    int top = lua_gettop(L);
+    push_reader(L, step, parts);
+    bool is_there = lua_getfield(L, -1, name) != LUA_TNIL;
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return is_there;
+}
+
 void lua_reader_open(lua_State *L, struct lua_reader *r, int step, const struct map_parts *parts)
 {
     int top = lua_gettop(L);

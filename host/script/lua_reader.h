@@ -9,6 +9,8 @@ struct lua_reader {
     int base; /* stack index of the reader's next function; its handle is above */
 };
 
+/* In a protected call: pushes a function of the open part's reader (nil and false: it has none of that name). */
+bool lua_reader_push(lua_State *L, int step, const struct map_parts *parts, const char *name);
 /* All in a protected call. Opens the reader of the open part's input; two slots of the stack are its own. */
 void lua_reader_open(lua_State *L, struct lua_reader *r, int step, const struct map_parts *parts);
 /* Pushes the next key and value and returns true; or pushes nothing at the end. */

@@ -103,6 +103,18 @@ void map_parts_free(struct map_parts *p)
     map_parts_close(p);
 }
 
+/* The next part is the open one. */
+static void go_to(struct map_parts *p)
+{
+    struct task *t = p->task;
+    p->part = &p->parts[p->next++];
+    p->input = &p->inputs[p->part->input];
+    t->file = p->part->path;
+    t->offset = (int64_t)p->part->from;
+    t->tag = p->input->tag;
+    POSITION_SET(t->script->page, part, (uint32_t)(p->next - 1));
+}
+
 enum status map_parts_open(struct map_parts *p, struct err *e)
 {
     struct task *t = p->task;
@@ -112,15 +124,19 @@ enum status map_parts_open(struct map_parts *p, struct err *e)
         t->offset = -1;
         return ST_END;
     }
-    p->part = &p->parts[p->next++];
-    p->input = &p->inputs[p->part->input];
-    t->file = p->part->path;
-    t->offset = (int64_t)p->part->from;
-    t->tag = p->input->tag;
-    POSITION_SET(t->script->page, part, (uint32_t)(p->next - 1));
+    go_to(p);
     if (p->input->spec.format == IN_LUA)
         return ST_OK;
     return reader_open(p->part, &p->input->spec, &p->reader, e);
+}
+
+enum status map_parts_go(struct map_parts *p, size_t part, struct slice saved, struct err *e)
+{
+    p->next = part;
+    go_to(p);
+    if (p->input->spec.format == IN_LUA)
+        return ST_OK;
+    return reader_restore(p->part, &p->input->spec, saved, &p->reader, e);
 }
 
 uint64_t map_parts_bytes(const struct map_parts *p)

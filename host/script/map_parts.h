@@ -33,6 +33,8 @@ enum status map_parts_init(struct map_parts *p, struct task *t, struct err *e);
 void map_parts_free(struct map_parts *p);
 /* Opens the next part; ST_END after the last. A reader in Lua is opened by the caller (lua_reader.h). */
 enum status map_parts_open(struct map_parts *p, struct err *e);
+/* Opens part number `part` where reader_save has left it; `saved` is of no account for a reader in Lua. bytes_before is the caller's. */
+enum status map_parts_go(struct map_parts *p, size_t part, struct slice saved, struct err *e);
 void map_parts_close(struct map_parts *p);
 /* Bytes taken in so far by the attempt. */
 uint64_t map_parts_bytes(const struct map_parts *p);

@@ -5,46 +5,15 @@
 
 #include "base/sys.h"
 #include "data/json.h"
-#include "script/emit.h"
 #include "script/job.h"
 #include "script/lua_reader.h"
-#include "script/map_parts.h"
+#include "script/map_internal.h"
 #include "script/only.h"
-#include "script/quarantine.h"
 #include "script/words.h"
 
 #include <stdio.h>
 
 enum { REPORT_EVERY = 256 }; /* records between two looks at bytes and memory, unless a heartbeat comes first */
-
-/* Stack indexes in the loop: the table that keeps the rest between two calls (same indexes), and what a record needs. */
-enum { AT_KEPT = 1, AT_STEP, AT_EMIT, AT_STATE, AT_MAP, AT_READER, AT_HANDLE, KEPT_VALUE };
-
-enum place {
-    OUTSIDE,   /* what fails is not a record's */
-    READING,   /* in a reader in Lua */
-    IN_RECORD, /* in map, until its pairs are folded */
-};
-
-struct map_task {
-    struct task *task;
-    uint64_t records;      /* what every record touches stands together */
-    uint64_t skip_at;      /* of `aside` */
-    uint64_t pairs_before; /* emitted when the record began */
-    uint64_t beat;         /* the heartbeat of the last report */
-    enum place place;
-    int args;              /* of map: 3, or 4 with a state */
-    int kept;              /* registry reference of the table */
-    bool word_mapper;
-    bool reader_open;      /* the part's reader in Lua is kept */
-    bool done;             /* no record of the assignment's `only` is left */
-    struct record record;
-    struct map_parts parts;
-    struct quarantine aside;
-    struct buf key, bytes; /* scratch: of a record put aside */
-    struct map_emitter emitter; /* the collector and what stands around it */
-    struct err err;
-};
 
 /* --- reports --- */
 
@@ -72,8 +41,19 @@ static inline void at_record(struct map_task *m, uint64_t offset, enum place pla
     task_mark(t);
     POSITION_SET(page, offset, offset);
     POSITION_SET(page, record, m->records);
-    if (m->records % REPORT_EVERY == 0 || POSITION_GET(page, heartbeat) != m->beat)
-        report(m);
+}
+
+static __attribute__((noinline)) void look(lua_State *L, struct map_task *m)
+{
+    report(m);
+    checkpoint_look(L, m);
+}
+
+/* Between two records. */
+static inline void at_boundary(lua_State *L, struct map_task *m)
+{
+    if (m->records % REPORT_EVERY == 0 || POSITION_GET(m->task->script->page, heartbeat) != m->beat)
+        look(L, m);
 }
 
 static int raise(lua_State *L, struct map_task *m)
@@ -224,26 +204,34 @@ static inline void call_map(lua_State *L, struct map_task *m)
     commit(L, m);
 }
 
-/* Steps to the next record that is for map; those that do not decode or are to be skipped are put aside on the way. */
-static inline bool next_record(lua_State *L, struct map_task *m)
+/* What the reader gave is no record for map. False: none that comes is. */
+static __attribute__((noinline)) bool pass_over(lua_State *L, struct map_task *m, enum status st)
+{
+    if (st == ST_END)
+        return false;
+    if (st != ST_OK && st != ST_BAD_RECORD)
+        (void)raise(L, m);
+    if (m->records == m->skip_at) {
+        at_record(m, m->record.offset, OUTSIDE);
+        return skip_record(L, m);
+    }
+    bad_record(L, m);
+    return true;
+}
+
+/* Steps to the next record that is for map; those that do not decode or are to be skipped are put aside on the way. Inlined, for it
+ * stands in the innermost loops. */
+static inline __attribute__((always_inline)) bool next_record(lua_State *L, struct map_task *m)
 {
     for (;;) {
+        at_boundary(L, m);
         enum status st = reader_next(m->parts.reader, &m->record, &m->err);
         if (__builtin_expect(st == ST_OK && m->records != m->skip_at, 1)) {
             at_record(m, m->record.offset, IN_RECORD);
             return true;
         }
-        if (st == ST_END)
+        if (!pass_over(L, m, st))
             return false;
-        if (st != ST_OK && st != ST_BAD_RECORD)
-            (void)raise(L, m);
-        if (m->records == m->skip_at) {
-            at_record(m, m->record.offset, OUTSIDE);
-            if (!skip_record(L, m))
-                return false;
-        } else {
-            bad_record(L, m);
-        }
     }
 }
 
@@ -293,11 +281,13 @@ static void open_lua_reader(lua_State *L, struct map_task *m, struct lua_reader 
         lua_rawseti(L, AT_KEPT, i);
     }
     m->reader_open = true;
+    checkpoint_restore_reader(L, m);
 }
 
 /* Reads a record into the stack above the map function; keeps its value for the quarantine. */
 static bool read_lua_record(lua_State *L, struct map_task *m, struct lua_reader *reader)
 {
+    at_boundary(L, m);
     at_record(m, (uint64_t)m->task->offset, READING);
     lua_pushvalue(L, AT_MAP);
     if (!lua_reader_next(L, reader))
@@ -384,14 +374,23 @@ static int open_body(lua_State *L)
     lua_pushvalue(L, AT_KEPT);
     m->kept = luaL_ref(L, LUA_REGISTRYINDEX);
     job_push_step(L, t);
-    if (emit_open(L, &m->emitter, t, AT_STEP, &m->err) != ST_OK)
+    checkpoint_loaded(L, m);
+    bool goes_on = checkpoint_go_on(L, m);
+    if (!goes_on && emit_open(L, &m->emitter, t, AT_STEP, NULL, &m->err) != ST_OK)
         return raise(L, m);
     emit_push_map(L, &m->emitter, AT_STEP);
-    job_init(L, t, AT_STEP);
+    if (goes_on)
+        checkpoint_push_state(L, m);
+    else
+        job_init(L, t, AT_STEP);
     m->args = job_field(L, AT_STEP, "init") ? 4 : 3;
     lua_settop(L, AT_STATE);
     for (int i = AT_STATE; i > AT_KEPT; i--)
         lua_rawseti(L, AT_KEPT, i);
+    if (goes_on) {
+        checkpoint_went_on(m);
+        report(m);
+    }
     return 0;
 }
 
@@ -459,6 +458,7 @@ static void close_task(struct map_task *m)
     emit_close(&m->emitter);
     map_parts_free(&m->parts);
     quarantine_free(&m->aside);
+    checkpoint_free(&m->checkpoint);
     buf_free(&m->key);
     buf_free(&m->bytes);
 }
@@ -472,6 +472,8 @@ enum status map_task_run(struct task *t, struct buf *result, struct err *e)
     if (st == ST_OK)
         st = quarantine_open(&m.aside, t, e);
     m.skip_at = m.aside.skip_at;
+    if (st == ST_OK)
+        st = checkpoint_open(&m.checkpoint, t, e);
     if (st == ST_OK)
         st = map_records(&m, e);
     report(&m);
@@ -487,6 +489,8 @@ enum status map_task_run(struct task *t, struct buf *result, struct err *e)
         st = put_result(&m, &r, result);
     if (st != ST_OK && !m.emitter.combine_failed)
         task_place(t, e);
+    if (st != ST_OK && m.checkpoint.restoring)
+        err_detail(e, "checkpoint_refused", "%d", 1);
     close_task(&m);
     return st;
 }

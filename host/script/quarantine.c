@@ -50,6 +50,7 @@ static void pass_from(struct quarantine *q, uint64_t from)
 bool quarantine_pass(struct quarantine *q)
 {
     if (!q->is_only) {
+        q->skipped++;
         next_skip(q);
         return true;
     }
@@ -369,6 +370,7 @@ enum status quarantine_skip(struct quarantine *q, const struct culprit *c, struc
 {
     read_skip_error(q->skip, e);
     err_at(e, c->file, c->offset, c->record);
+    q->skipped++;
     next_skip(q);
     if (q->max >= 0 && q->count >= (uint64_t)q->max)
         return refuse_more(q, c, e);
@@ -421,6 +423,88 @@ void quarantine_result(const struct quarantine *q, struct val_map *result)
     else
         val_map_value(result, "quarantine", buf_slice(&bytes));
     buf_free(&bytes);
+}
+
+/* --- checkpoints --- */
+
+static enum status suspend_file(struct quarantine *q, struct val_map *m, struct err *e)
+{
+    struct buf saved = BUF_EMPTY;
+    if (!q->output)
+        return ST_OK;
+    enum status st = output_suspend(q->output, q->task->durable, &saved, e);
+    if (st == ST_OK && q->task->durable)
+        st = sys_fsync_parent(q->path, "checkpoint.fsync_quarantine", e);
+    if (st == ST_OK)
+        val_map_string(m, "saved", buf_slice(&saved));
+    buf_free(&saved);
+    return st;
+}
+
+enum status quarantine_save(struct quarantine *q, struct val_map *first, struct err *e)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    struct buf bytes = BUF_EMPTY;
+    val_map_int(&m, "count", (int64_t)q->count);
+    val_map_int(&m, "skipped", (int64_t)q->skipped);
+    if (q->example.n > 0)
+        val_map_value(&m, "example", buf_slice(&q->example));
+    enum status st = put_types(q, &m) == ST_OK ? suspend_file(q, &m, e) : err_memory(e, "a quarantine", q->counts.n);
+    if (val_map_end(&m, &bytes) != ST_OK && st == ST_OK)
+        st = err_memory(e, "a quarantine", bytes.n);
+    if (st == ST_OK)
+        val_map_value(first, "quarantine", buf_slice(&bytes));
+    buf_free(&bytes);
+    return st;
+}
+
+/* Those on the list that come before `records` must be those that came. */
+static bool skip_to(struct quarantine *q, uint64_t records, uint64_t skipped)
+{
+    while (q->skip_at < records) {
+        q->skipped++;
+        next_skip(q);
+    }
+    return q->skipped == skipped;
+}
+
+static enum status restore_types(struct quarantine *q, struct slice types)
+{
+    struct val_cursor c;
+    struct slice key, value, name;
+    int64_t n;
+    enum status st = ST_OK;
+    for (uint64_t i = val_map_open(types, &c); i > 0 && st == ST_OK; i--) {
+        struct type_count one = { .n = 0 };
+        if (val_skip(&c, &key) != ST_OK || val_skip(&c, &value) != ST_OK || !val_as_string(key, &name) ||
+            !val_as_int(value, &n) || name.n >= sizeof one.type)
+            return ST_CORRUPT;
+        memcpy(one.type, name.p, name.n);
+        one.n = (uint64_t)n;
+        st = buf_append(&q->counts, &one, sizeof one);
+    }
+    return st;
+}
+
+enum status quarantine_restore(struct quarantine *q, struct slice first, const char *from, uint64_t records, struct err *e)
+{
+    struct output_spec raw = { .format = OUT_RAW };
+    struct slice m, types, saved, example = slice_of(NULL, 0);
+    if (!val_get(first, "quarantine", &m) || !val_get(m, "types", &types))
+        return err_set(e, ST_CORRUPT, "it does not say what was put aside");
+    if (!skip_to(q, records, (uint64_t)val_get_int(m, "skipped", 0)))
+        return err_set(e, ST_USAGE, "a record is put aside now that it had mapped");
+    q->count = (uint64_t)val_get_int(m, "count", 0);
+    (void)val_get(m, "example", &example);
+    enum status st = restore_types(q, types);
+    if (st == ST_OK)
+        st = buf_append_slice(&q->example, example);
+    if (st != ST_OK)
+        return st == ST_MEMORY ? err_memory(e, "a quarantine", types.n) : err_set(e, st, "what it put aside does not decode");
+    if (!val_get_string(m, "saved", &saved))
+        return ST_OK;
+    return from ? output_resume(from, saved, q->path, &raw, &q->output, e)
+                : err_set(e, ST_USAGE, "records were put aside, which is not allowed any more");
 }
 
 void quarantine_free(struct quarantine *q)

@@ -31,6 +31,7 @@ struct quarantine {
     struct val_cursor skips;    /* entries of the skip list that are still to come */
     uint64_t skips_left;
     struct slice skip;          /* the next one */
+    uint64_t skipped;           /* entries that have come */
     uint64_t skip_at;           /* its record; UINT64_MAX: there is none, and no record has this number */
     bool is_only;               /* the list is `only`: skip_at is the next record that is passed by */
     uint64_t only_at;           /* the next one of `only` beyond skip_at; UINT64_MAX: there is none */
@@ -61,6 +62,12 @@ enum status quarantine_put(struct quarantine *q, const struct culprit *c, struct
 enum status quarantine_skip(struct quarantine *q, const struct culprit *c, struct err *e);
 /* Passes by the record q->skip_at, without a trace: then that is the next one. False: no record of `only` is left. */
 bool quarantine_pass(struct quarantine *q);
+/* Task checkpoints: adds quarantine = { count, skipped, types, example, saved } to `first`, with the file written out (fsync, also of its
+ * directory, when durable). */
+enum status quarantine_save(struct quarantine *q, struct val_map *first, struct err *e);
+/* A quarantine that was just opened becomes as the saved one was after `records` records; `from` is the file of that. ST_USAGE: the skip list
+ * now has a record among those. */
+enum status quarantine_restore(struct quarantine *q, struct slice first, const char *from, uint64_t records, struct err *e);
 /* Finishes the file (fsync, also of its directory, when durable). */
 enum status quarantine_close(struct quarantine *q, struct err *e);
 /* After quarantine_close: adds quarantine = { records, bytes, checksum, types, example } to the result when something was put aside. */

@@ -288,7 +288,13 @@ static void side_spec(lua_State *L, struct task *t, struct buf *out)
         (void)val_put_null(out);
 }
 
-static enum status open_side_output(lua_State *L, struct task *t, struct side_output *o, struct err *e)
+/* Where an earlier attempt has left it. */
+struct side_past {
+    const char *path;
+    struct slice saved;
+};
+
+static enum status open_side_output(lua_State *L, struct task *t, struct side_output *o, const struct side_past *past, struct err *e)
 {
     const char *prefix = task_string(t, "side_prefix");
     struct output_spec spec;
@@ -302,9 +308,21 @@ static enum status open_side_output(lua_State *L, struct task *t, struct side_ou
     enum status st = output_spec_parse(buf_slice(&t->script->bytes), &spec, e);
     if (st != ST_OK)
         return st;
-    st = output_open(o->path, &spec, &o->output, e);
+    st = past ? output_resume(past->path, past->saved, o->path, &spec, &o->output, e) : output_open(o->path, &spec, &o->output, e);
     output_spec_free(&spec);
     return st;
+}
+
+static struct side_output *new_output(struct task *t, const char *name)
+{
+    if (!t->side_outputs)
+        t->side_outputs = arena_alloc(&t->arena, SIDE_OUTPUTS_MAX * sizeof *t->side_outputs);
+    if (!t->side_outputs)
+        return NULL;
+    struct side_output *o = &t->side_outputs[t->side_output_count];
+    *o = (struct side_output){ .output = NULL };
+    (void)snprintf(o->name, sizeof o->name, "%s", name);
+    return o;
 }
 
 uint32_t task_side_output(lua_State *L, struct task *t, const char *name)
@@ -319,19 +337,68 @@ uint32_t task_side_output(lua_State *L, struct task *t, const char *name)
         (void)luaL_error(L, "mr.output: '%s' has no place, for the result goes to standard output; run the job with -o DIR", name);
     if (t->side_output_count == SIDE_OUTPUTS_MAX)
         (void)luaL_error(L, "mr.output: more than %d side files in one task; put what tells them apart into the key", SIDE_OUTPUTS_MAX);
-    if (!t->side_outputs)
-        t->side_outputs = arena_alloc(&t->arena, SIDE_OUTPUTS_MAX * sizeof *t->side_outputs);
-    if (!t->side_outputs) {
+    struct side_output *o = new_output(t, name);
+    if (!o) {
         (void)err_memory(&e, "side outputs", SIDE_OUTPUTS_MAX * sizeof *t->side_outputs);
         (void)script_raise(L, &e);
     }
-    struct side_output *o = &t->side_outputs[t->side_output_count];
-    *o = (struct side_output){ .output = NULL };
-    (void)snprintf(o->name, sizeof o->name, "%s", name);
-    if (open_side_output(L, t, o, &e) != ST_OK)
+    if (open_side_output(L, t, o, NULL, &e) != ST_OK)
         (void)script_raise(L, &e);
     t->undo.dirty = true;
     return ++t->side_output_count;
+}
+
+/* --- side outputs in checkpoints --- */
+
+static enum status save_output(struct side_output *o, bool durable, struct buf *list, struct err *e)
+{
+    struct val_map m = VAL_MAP_EMPTY;
+    struct buf saved = BUF_EMPTY;
+    enum status st = output_suspend(o->output, durable, &saved, e);
+    val_map_str(&m, "name", o->name);
+    val_map_string(&m, "saved", buf_slice(&saved));
+    enum status end = val_map_end(&m, list);
+    buf_free(&saved);
+    return st == ST_OK && end != ST_OK ? err_memory(e, "a side output", saved.n) : st;
+}
+
+enum status task_save_outputs(struct task *t, struct val_map *first, struct err *e)
+{
+    struct buf list = BUF_EMPTY;
+    enum status st = val_put_array(&list, t->side_output_count);
+    if (st != ST_OK)
+        return err_memory(e, "side outputs", list.n);
+    for (uint32_t i = 0; st == ST_OK && i < t->side_output_count; i++)
+        st = save_output(&t->side_outputs[i], t->durable, &list, e);
+    if (st == ST_OK && t->durable && t->side_output_count > 0)
+        st = sys_fsync_parent(t->side_outputs[0].path, "checkpoint.fsync_side", e);
+    if (st == ST_OK)
+        val_map_value(first, "outputs", buf_slice(&list));
+    buf_free(&list);
+    return st;
+}
+
+enum status task_restore_output(lua_State *L, struct task *t, const char *name, const char *from_prefix, struct slice saved, struct err *e)
+{
+    size_t room = strlen(from_prefix) + SIDE_NAME_MAX;
+    char *from = arena_alloc(&t->arena, room);
+    struct side_output *o = from && t->side_output_count < SIDE_OUTPUTS_MAX ? new_output(t, name) : NULL;
+    if (!o)
+        return err_memory(e, "side outputs", room);
+    if (!is_side_name(name))
+        return err_set(e, ST_CORRUPT, "a side file in it has a strange name");
+    (void)snprintf(from, room, "%s%s", from_prefix, name);
+    struct side_past past = { from, saved };
+    enum status st = open_side_output(L, t, o, &past, e);
+    t->side_output_count += st == ST_OK;
+    t->undo.dirty = true;
+    return st;
+}
+
+enum status task_drop_outputs(struct task *t, struct err *e)
+{
+    t->undo.side_outputs = 0;
+    return close_new_outputs(t, e);
 }
 
 /* --- servers --- */

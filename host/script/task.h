@@ -72,6 +72,12 @@ void task_place(const struct task *t, struct err *e);
 
 /* Side outputs. Finds or opens (raises on a bad name, too many, an I/O error); returns its target number, from 1. */
 uint32_t task_side_output(lua_State *L, struct task *t, const char *name);
+/* Task checkpoints: adds outputs = [ { name, saved } ] to `first`, each written out (fsync, also of their directory, when durable). */
+enum status task_save_outputs(struct task *t, struct val_map *first, struct err *e);
+/* In a protected call: opens the next one as it was saved. `from_prefix` is the side_prefix of the attempt that did so. */
+enum status task_restore_output(lua_State *L, struct task *t, const char *name, const char *from_prefix, struct slice saved, struct err *e);
+/* Removes them all. */
+enum status task_drop_outputs(struct task *t, struct err *e);
 /* Stages a pair (stack indexes of key and value; value 0: `true`) for a target. In reduce it is written at once, unless groups may be put
  * aside: then up to UNDO_STAGE_MAX of a group are held. Raises on refusal. */
 void task_stage(lua_State *L, struct task *t, uint32_t target, int key, int value, const char *who);
