@@ -173,12 +173,13 @@ describe("a killed map", function()
    it("goes on with each declared combine", function()
       for _, reducer in ipairs { "mr.mean", "mr.quantiles { 0.5, 0.95 }", "mr.top(5)", "mr.approx_distinct()",
          "mr.list", "mr.distinct", "mr.all { n = mr.count, most = mr.max }" } do
+         local value = reducer:find("all") and "{ n = 1, most = math.random() }" or "math.random() * #line"
          check(([[
             return mr.job { job_name = "job", combine = %s, reduce = %s,
                map = function(_, line, emit)
                   at_record()
-                  emit(#line %% 5, math.random() * #line)
-               end }]]):format(reducer, reducer), { ["in.txt"] = text(800) }, { kills = { "map_0.600" } })
+                  emit(#line %% 5, %s)
+               end }]]):format(reducer, reducer, value), { ["in.txt"] = text(800) }, { kills = { "map_0.600" } })
       end
    end)
 
@@ -242,6 +243,20 @@ describe("a killed map", function()
                { path = "c.txt.gz", tag = "gz" }, { path = "c.txt.zst", tag = "zst" } } }]], files,
          { inputs = {}, kills = { "map_0.260", "map_0.380", "map_0.700", "map_0.1100", "map_0.1300", "map_0.1700",
             "map_0.1999" } })
+   end)
+
+   it("goes on in a later step, which reads pairs, and by a total order", function()
+      check([[
+         local function map(key, value, emit)
+            at_record()
+            emit({ value, key }, math.random())
+         end
+         return mr.job { job_name = "job", steps = {
+            { map = map, group_by = 1, reducers = 1, reduce = function(key, values, emit)
+               for value, whole in values do emit(whole, value) end
+            end },
+            { map = map, total_order = true, reducers = 3, combine = mr.sum, reduce = mr.sum } } }]],
+         { ["in.txt"] = text(1000) }, { kills = { "map_0.300", "2:map_0.300", "2:map_0.999" } })
    end)
 
    it("goes on with a reader in Lua that can save and restore", function()
@@ -394,7 +409,7 @@ describe("a map starts anew", function()
    it("when what it writes is compressed", function()
       check_anew([[
          return mr.job { job_name = "job", reducers = 0, output = { format = "text", compress = "gz" },
-            map = function(key, line, emit) at_record() emit(key, line) end }]], files, "gz")
+            map = function(key, line, emit) at_record() emit(key, line) end }]], files, "a compressed part")
    end)
 
    it("without a word, when checkpoints are off, or the time for one has not come", function()
