@@ -9,7 +9,7 @@ local TASKS, ATTEMPTS_HEAD, ATTEMPTS_TAIL, TRACE_LINES, NAMES, EVENTS = 10, 4, 8
 
 local COLUMNS = [[task, attempt, coalesce(speculative, 0) AS speculative, worker, started, ended, cpu, outcome, message,
    traceback, file, "offset", record, "key", details, exit_status, signal, memory_peak, simulated, fingerprint,
-   same_failures, verdict, rule, reason, delay, assignment IS NOT NULL AS replayable]]
+   same_failures, verdict, rule, reason, delay, went_on_at, assignment IS NOT NULL AS replayable]]
 
 -- --- facts ---
 
@@ -180,6 +180,7 @@ local function tell_attempt(a, before)
    text.line("%s  %s, %s%s, worker %d", text.safe(journal.attempt_name(a)), text.clock(a.started),
       text.duration(text.seconds(a.started, a.ended)),
       a.cpu and a.cpu > 0 and (" (CPU %s)"):format(text.duration(a.cpu)) or "", a.worker or 0)
+   if a.went_on_at then text.pair("went on", ("from record %d, by a task checkpoint"):format(a.went_on_at)) end
    if OUTCOMES[a.outcome] then return text.pair("result", OUTCOMES[a.outcome]) end
    if before and look_of(a) == look_of(before) and a.rule == before.rule then return tell_again(a, before) end
    text.pair("failed", ("%s: %s"):format(a.outcome, (a.message or ""):gsub("\n.*", "")))
@@ -282,6 +283,10 @@ local function write(r)
       text.line ""
       text.line("%s: %s", text.safe(r.task), task_words(r.attempts, r.failures))
       tell_attempts(r.attempts)
+      if r.restarts then
+         text.line ""
+         text.wrap("", text.safe(r.restarts.text))
+      end
    end
    tell_events(r.events)
    ending(job)
@@ -299,7 +304,7 @@ local function write_json(r)
    for _, event in ipairs(r.events) do event.time = text.timestamp(event.time) end
    text.json { id = job.id, state = job.state, message = job.message, seconds = job.took, cause = r.kind,
       sentence = r.sentence, kept = r.kept, committed = r.committed, next = r.next, task = r.task,
-      attempts = r.attempts, tasks = r.tasks, events = r.events }
+      attempts = r.attempts, tasks = r.tasks, events = r.events, not_checkpointed = r.restarts and r.restarts.text }
 end
 
 return function(argument)
@@ -311,8 +316,10 @@ return function(argument)
    r.failures = failures_of(r.attempts)
    local is_guilty = r.task and (r.asked or r.task == guilty or job.state == "partial")
    r.kind, r.sentence = cause.probable(job, r.failures, gather_all(), is_guilty)
-   r.events = native.query("SELECT time, kind, text FROM event WHERE kind NOT IN ('note', 'drop') "
-      .. "ORDER BY time DESC, rowid DESC LIMIT ?", EVENTS)
+   local restarts = (r.task or "no task") .. " is not checkpointed: %" -- told with the task, however long ago it was
+   r.restarts = native.query("SELECT text FROM event WHERE kind = 'warning' AND text LIKE ? LIMIT 1", restarts)[1]
+   r.events = native.query("SELECT time, kind, text FROM event WHERE kind NOT IN ('note', 'drop') AND text NOT LIKE ? "
+      .. "ORDER BY time DESC, rowid DESC LIMIT ?", restarts, EVENTS)
    r.kept, r.committed = kept(job)
    r.next = cause.next(job, r.kind, r.failures[#r.failures])
    if argument.json then write_json(r) else write(r) end

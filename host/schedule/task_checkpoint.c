@@ -285,13 +285,23 @@ void task_checkpoint_see(struct driver *d, uint32_t slot, const struct position 
     }
 }
 
+/* A record that failed when its pairs were folded, which may be later than it was mapped, is in the checkpoint already. */
+static bool holds_culprit(const struct work *w, const struct err *e)
+{
+    return e->record >= 0 && (uint64_t)e->record < w->checkpoint_record;
+}
+
 /* It did not even get to where the checkpoint stood, or said that it cannot: then the next one is not given it too. */
 void task_checkpoint_failed(struct driver *d, struct work *w, const struct failure *f)
 {
     const struct running *r = &f->attempt;
+    if (w->kind != WORK_MAP || d->at != AT_RUN || d->ending)
+        return;
+    if (holds_culprit(w, &f->err))
+        forget(d, w);
     bool stood = r->went_on_at > 0 && err_detail_number(&f->err, "checkpoint_refused", 0) == 0;
     bool is_elsewhere = f->err.status == ST_NETWORK || f->err.status == ST_DISK_FULL;
-    if (r->has_from && !stood && !is_elsewhere && !d->ending && task_checkpoint_keeps(d, w, r->from))
+    if (r->has_from && !stood && !is_elsewhere && task_checkpoint_keeps(d, w, r->from))
         forget(d, w);
 }
 
@@ -386,7 +396,7 @@ void task_checkpoint_find(struct driver *d)
 {
     char prefix[ATTEMPT_NAME_MAX];
     double interval;
-    if (!d->restore || !d->journal || d->at != AT_RUN || restore_version(d) > 1 || !is_on(d, &interval))
+    if (!d->journal || d->at != AT_RUN || !restore_is_here(d) || restore_version(d) > 1 || !is_on(d, &interval))
         return;
     size_t n = prefix_of(d, prefix);
     DIR *dir = opendir(d->place.work_dir);

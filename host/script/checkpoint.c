@@ -82,7 +82,12 @@ static bool save_lua_reader(lua_State *L, struct map_task *m, char why[PROOF_TEX
     }
     lua_pop(L, 1);
     lua_pushvalue(L, AT_HANDLE);
-    lua_call(L, 1, 1);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        script_check(L, m->task->script); /* a limit that was hit is no matter of the reader */
+        (void)snprintf(why, PROOF_TEXT_MAX, "the save of its reader failed: %.200s", luaL_tolstring(L, -1, NULL));
+        lua_settop(L, top);
+        return false;
+    }
     c->handle.n = 0;
     enum status st = value_encode(enc, L, -1, &c->handle);
     if (st == ST_SCRIPT)
@@ -227,6 +232,7 @@ static void take(lua_State *L, struct map_task *m)
     if (store(m)) {
         c->record = m->records;
         POSITION_SET(page, checkpoint_record, m->records);
+        POSITION_SET(page, record, m->records); /* what dies now dies of the next one at the earliest */
     }
     if (c->file.cap > FILE_KEPT)
         buf_free(&c->file);

@@ -406,6 +406,45 @@ describe("a map starts anew", function()
             map = function(_, line, emit) at_record() emit(#line, 1) end }]], files, "no save and restore")
    end)
 
+   it("when its reader in Lua keeps where it is for itself, or its save fails", function()
+      for _, save in ipairs { "n", "error('not now')" } do
+         check_anew(([[
+            local n = 0
+            local reader = {
+               open = function(path) return io.open(path) end,
+               next = function(f)
+                  local line = f:read()
+                  %s
+                  return line and 1, line
+               end,
+               save = function(f) return %s end,
+               restore = function() end,
+            }
+            return mr.job { job_name = "job", reduce = mr.sum, input = { reader = reader },
+               map = function(_, line, emit) at_record() emit(#line, 1) end }]]):format(
+            save == "n" and "n = n + 1" or "", save), files, save == "n" and "'n'" or "not now")
+      end
+   end)
+
+   it("when its reader in Lua cannot restore what it saved", function()
+      local p = place([[
+         local reader = { open = function(path) return io.open(path) end,
+            next = function(f)
+               local line = f:read()
+               return line and 1, line
+            end,
+            save = function(f) return f:seek() end,
+            restore = function() error("never") end }
+         return mr.job { job_name = "job", reduce = mr.sum, input = { reader = reader },
+            map = function(_, line, emit) at_record() emit(#line, 1) end }]], files)
+      p.env.KILLS = " map_0.700 "
+      local result = run(p, { "--set", "on_error.script_error=retry" })
+      assert.are.equal(0, result.code, result.err)
+      assert.are.same({ "map_0.0 task_crash retry", "map_0.1 script_error retry", "map_0.2 committed" },
+         real.story(p, "where task = 'map_0'"))
+      assert.are.same({ 0, 512, 0 }, went_on(p))
+   end)
+
    it("when what it writes is compressed", function()
       check_anew([[
          return mr.job { job_name = "job", reducers = 0, output = { format = "text", compress = "gz" },
@@ -477,6 +516,8 @@ describe("a resumed job", function()
       local note = "map_0.1 goes on from record 768, by the checkpoint of map_0.0"
       assert.is_truthy(result.err:find(note, 1, true), result.err)
       assert.are.same({ 0, 768 }, went_on(p))
+      local story = h.run({ "why", "job", "map_0" }, { dir = p.dir, env = p.env }).out
+      assert.is_truthy(story:find("went on +from record 768, by a task checkpoint"), story)
       local mapped = times(h.lines(h.read(p.dir .. "/log")))
       assert.are.equal(1, mapped["map_0.767"])
       assert.are.equal(2, mapped["map_0.768"])
