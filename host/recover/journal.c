@@ -115,6 +115,8 @@ struct journal {
     struct buf waiting; /* struct handed, not yet written */
     struct err failure; /* ST_OK: none */
     char *path;
+    bool (*holds)(void *context); /* NULL: always */
+    void *holds_context;
 };
 
 /* An attempt that a worker has. */
@@ -139,6 +141,14 @@ static void fail(struct journal *j)
     (void)err_set(&j->failure, full ? ST_DISK_FULL : ST_CRASH, "cannot write the journal %s: %s",
                   j->path, sqlite3_errmsg(j->db));
     err_at(&j->failure, j->path, -1, -1);
+}
+
+static bool is_ours(struct journal *j)
+{
+    if (j->failure.status != ST_OK || !j->holds || j->holds(j->holds_context))
+        return true;
+    (void)err_set(&j->failure, ST_INTERRUPTED, "the journal %s is another driver's now", j->path);
+    return false;
 }
 
 static sqlite3_stmt *statement(struct journal *j, enum statement which)
@@ -171,7 +181,7 @@ static sqlite3_stmt *begin(struct journal *j, enum statement which)
 {
     j->unsynced = true;
     if (!j->open) {
-        sqlite3_stmt *s = statement(j, BEGIN);
+        sqlite3_stmt *s = is_ours(j) ? statement(j, BEGIN) : NULL;
         if (!s)
             return NULL;
         run(j, s);
@@ -564,6 +574,8 @@ static enum status outcome(const struct journal *j, struct err *e)
 
 enum status journal_write(struct journal *j, struct err *e)
 {
+    if ((j->open || j->waiting.n > 0) && !is_ours(j))
+        return outcome(j, e);
     write_running(j);
     if (j->open && j->failure.status == ST_OK) {
         sqlite3_stmt *s = statement(j, COMMIT);
@@ -679,11 +691,14 @@ enum status journal_open(const char *path, bool durable, struct journal **out, s
     return opened(j, out, e);
 }
 
-enum status journal_close(struct journal *j, struct err *e)
+void journal_guard(struct journal *j, bool (*holds)(void *context), void *context)
 {
-    if (!j)
-        return ST_OK;
-    enum status st = journal_flush(j, e);
+    j->holds = holds;
+    j->holds_context = context;
+}
+
+static void close_file(struct journal *j)
+{
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(j->prepared[i]);
     failpoint("journal.close:before");
@@ -692,5 +707,21 @@ enum status journal_close(struct journal *j, struct err *e)
     failpoint("journal.close:after");
     sys_free(j->path);
     sys_free(j);
+}
+
+void journal_abandon(struct journal *j)
+{
+    if (!j)
+        return;
+    (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    close_file(j);
+}
+
+enum status journal_close(struct journal *j, struct err *e)
+{
+    if (!j)
+        return ST_OK;
+    enum status st = journal_flush(j, e);
+    close_file(j);
     return st;
 }

@@ -103,6 +103,12 @@ void journal_settle(struct journal *j);
 /* Says that what follows is the last transaction, which journal_close ends: that syncs the WAL
  * anyway, so the commit does not wait for it too. Only after a flush. */
 void journal_last(struct journal *j);
+/* From now on `holds` is asked before rows are collected and before they are committed: once it says
+ * false, nothing is written any more (ST_INTERRUPTED). */
+void journal_guard(struct journal *j, bool (*holds)(void *context), void *context);
+/* Closes without writing anything, as a kill would: not even what SQLite does with its files when the last
+ * one closes them. NULL is accepted. */
+void journal_abandon(struct journal *j);
 /* Flushes and closes; NULL is accepted. */
 enum status journal_close(struct journal *j, struct err *e);
 

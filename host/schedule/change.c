@@ -48,6 +48,7 @@ static void on_request(void *driver, struct control_reply *reply, struct slice r
 
 enum status change_open(struct driver *d, struct err *e)
 {
+    control_forget(d->place.job_dir);
     return control_open(&d->loop, d->place.job_dir, on_request, d, &d->control, e);
 }
 

@@ -32,6 +32,7 @@ struct control {
     uv_poll_t poll;
     int fd;
     char *job_dir;
+    ino_t inode; /* of the socket: another driver's is not removed */
     control_handler handler;
     void *context;
     struct control_reply *connections[CONNECTIONS];
@@ -225,6 +226,31 @@ static void control_free(struct control *c)
     sys_free(c);
 }
 
+/* 0: there is none. */
+static ino_t inode_at(const char *job_dir)
+{
+    struct sockaddr_un address;
+    struct stat info;
+    int dir_fd;
+    ino_t inode = 0;
+    if (control_address(job_dir, &address, &dir_fd, NULL) != ST_OK)
+        return 0;
+    if (stat(address.sun_path, &info) == 0)
+        inode = info.st_ino;
+    (void)close(dir_fd);
+    return inode;
+}
+
+void control_forget(const char *job_dir)
+{
+    struct sockaddr_un address;
+    int dir_fd;
+    if (control_address(job_dir, &address, &dir_fd, NULL) != ST_OK)
+        return;
+    (void)sys_unlink(address.sun_path, NULL);
+    (void)close(dir_fd);
+}
+
 enum status control_open(uv_loop_t *loop, const char *job_dir, control_handler handler,
                          void *context, struct control **out, struct err *e)
 {
@@ -242,6 +268,7 @@ enum status control_open(uv_loop_t *loop, const char *job_dir, control_handler h
         control_free(c);
         return st;
     }
+    c->inode = inode_at(job_dir);
     c->poll.data = c;
     (void)uv_poll_start(&c->poll, UV_READABLE, on_connect);
     *out = c;
@@ -253,21 +280,12 @@ static void on_control_closed(uv_handle_t *handle)
     control_free(handle->data);
 }
 
-static void remove_socket(const char *job_dir)
-{
-    struct sockaddr_un address;
-    int dir_fd;
-    if (control_address(job_dir, &address, &dir_fd, NULL) != ST_OK)
-        return;
-    (void)sys_unlink(address.sun_path, NULL);
-    (void)close(dir_fd);
-}
-
 void control_close(struct control *c)
 {
     if (!c)
         return;
-    remove_socket(c->job_dir);
+    if (c->inode == inode_at(c->job_dir))
+        control_forget(c->job_dir);
     for (size_t i = 0; i < CONNECTIONS; i++) {
         struct control_reply *r = c->connections[i];
         if (r) {

@@ -29,6 +29,9 @@ typedef void (*control_handler)(void *context, struct control_reply *reply, stru
  * another driver listens there. */
 enum status control_open(uv_loop_t *loop, const char *job_dir, control_handler handler,
                          void *context, struct control **out, struct err *e);
+/* Removes a socket that stands in the job's folder. Who has the job's lock may: a driver that it was taken
+ * over from may still listen. */
+void control_forget(const char *job_dir);
 /* Answers, at once or later, with an encoded map; a command that has gone is no error. */
 void control_answer(struct control_reply *reply, struct slice answer);
 /* The same with { ok, message }. */

@@ -256,6 +256,7 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     d->ending_since = sys_now();
     d->failure = *e;
     d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_WRONG_USAGE : 1;
+    (void)fence_holds(d);
     d->core.over = true;
     driver_deliver(d, &(struct core_event){ .kind = CORE_STOP });
 }
@@ -327,6 +328,7 @@ static enum status driver_open(struct driver *d, struct err *e)
     (void)uv_timer_init(&d->loop, &d->poll_timer);
     (void)uv_timer_init(&d->loop, &d->due_timer);
     (void)uv_async_init(&d->loop, &d->spooled, on_spooled);
+    fence_open(d);
     d->prepare.data = d->poll_timer.data = d->due_timer.data = d;
     d->spooled.data = d;
     (void)uv_prepare_start(&d->prepare, on_prepare);

@@ -160,6 +160,7 @@ struct driver {
     uv_timer_t poll_timer, due_timer;
     uv_signal_t stops[STOP_SIGNALS];
     uv_async_t spooled; /* sent by the thread that spools standard input */
+    uv_async_t fence;   /* sent by the thread that keeps the lock, when it is another's */
     struct core core;
     struct pool *pool;
     struct buf actions; /* struct core_action, not yet carried out */
@@ -228,6 +229,7 @@ struct driver {
     bool ending;
     int64_t ending_since;
     bool start_failed; /* not even the journal could be made */
+    bool is_fenced;    /* another driver has taken the job over: nothing is written any more */
     int stop_signal, exit_code;
     struct err failure;
     struct err worker_failure; /* how the newest worker ended, or why none could be started */
@@ -256,6 +258,17 @@ void driver_stop(struct driver *d, const struct err *why);
 void driver_fail(struct driver *d, const struct err *e, int code);
 /* Everything is done: workers leave, the loop ends. */
 void driver_end(struct driver *d, int code);
+
+/* fence.c */
+void fence_open(struct driver *d); /* the loop listens for a lost lock */
+/* Before the lock is taken: who hears of it. */
+void fence_watch(struct driver *d);
+/* The job is still this driver's. Takes a struct driver. */
+bool fence_holds(void *driver);
+/* It is not: why this driver ends. */
+void fence_say(struct driver *d, struct err *e);
+/* The job is another driver's: true, and this one has let go of the journal and says so when it ends. */
+bool fence_ends(struct driver *d);
 
 /* carry.c */
 void carry_out(struct driver *d);

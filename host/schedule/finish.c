@@ -288,7 +288,7 @@ static void remove_where(const char *dir, bool (*wanted)(const char *, const cha
 void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id)
 {
     char name[ATTEMPT_NAME_MAX];
-    if (!d->place.job_dir || task_checkpoint_keeps(d, w, id))
+    if (!d->place.job_dir || d->is_fenced || task_checkpoint_keeps(d, w, id))
         return;
     (void)attempt_file_name(d, w, id, name);
     remove_where(d->place.stage_dir, is_of_attempt, name);
@@ -413,6 +413,8 @@ void finish_cleanup(struct driver *d)
     struct err e;
     if (!d->place.job_dir || (d->restore && !d->journal))
         return; /* nothing was begun */
+    if (fence_ends(d))
+        return;
     if (d->at == AT_END) {
         complete(d);
         sys_rmdir(d->place.quarantine_dir); /* unless something is in it */
@@ -444,7 +446,7 @@ static enum status put_word(struct buf *out, const char *word)
 /* What goes on with the job, or NULL: there is nothing to go on with, or no way. */
 static const char *resume_command(const struct driver *d, struct buf *out)
 {
-    if (d->at == AT_END || d->at < AT_REMOTE || !d->place.job_id)
+    if (d->at == AT_END || d->at < AT_REMOTE || !d->place.job_id || d->is_fenced)
         return NULL;
     if (d->exit_code == EXIT_FAILED && !has_committed(d))
         return NULL; /* it would begin anew */

@@ -7,11 +7,9 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -233,24 +231,9 @@ enum status place_make(struct place *p, const char *job_name, struct err *e)
 
 /* --- a job that is gone on with --- */
 
-/* The descriptor is closed on exec: a worker that outlives the driver would keep the lock. */
 enum status place_lock(struct place *p, const char *job_dir, struct err *e)
 {
-    const char *path = place_join(p, job_dir, "lock");
-    int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
-    if (fd < 0) {
-        (void)err_sys(e, path ? errno : ENOMEM, "lock the job with", path ? path : job_dir);
-        return ST_USAGE;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        bool taken = errno == EWOULDBLOCK;
-        (void)err_sys(e, errno, "lock", path);
-        (void)close(fd);
-        return taken ? ST_END : ST_USAGE;
-    }
-    p->is_locked = true;
-    p->lock = fd;
-    return ST_OK;
+    return lock_take(job_dir, &p->lock_user, &p->lock, e);
 }
 
 static enum status copy_path(struct place *p, const char *path, const char **out)
@@ -352,6 +335,8 @@ enum status place_remove_temporary(struct place *p, bool keep_output, struct err
 void place_remove_all(struct place *p)
 {
     (void)place_remove_temporary(p, false, NULL);
+    lock_release(p->lock);
+    p->lock = NULL;
     if (p->job_dir)
         (void)sys_remove_tree(p->job_dir, NULL);
 }
@@ -386,8 +371,7 @@ bool place_is_remote(const char *path)
 
 void place_free(struct place *p)
 {
-    if (p->is_locked)
-        (void)close(p->lock);
+    lock_release(p->lock);
     arena_free(&p->arena);
     *p = (struct place){ .arena = ARENA_EMPTY };
 }

@@ -1,7 +1,7 @@
 /* place.h: where a job keeps things.
  *
  *   job folder     STATE_DIR/JOBID: the journal (journal.db), records put aside (quarantine/), a file
- *                  `lock` that the job's driver holds locked as long as it lives.
+ *                  `lock` that the job's driver holds as long as it lives (lock.h).
  *                  JOBID is NAME-N, N one more than the newest.
  *   work folder    runs, typed pairs between steps, indexes, spooled input: WORK_DIR/JOBID, else
  *                  the stage folder, else JOB_FOLDER/work
@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "schedule/job.h"
+#include "schedule/lock.h"
 
 struct place {
     struct arena arena;
@@ -27,8 +28,8 @@ struct place {
     bool state_by_home; /* state_dir comes from HOME or XDG_STATE_HOME, not from the user */
     bool output_made; /* the output directory did not exist before */
     bool replaces;    /* it holds an earlier result that is to be replaced at publishing */
-    bool is_locked;
-    int lock; /* descriptor, while is_locked */
+    struct lock *lock; /* NULL: not taken yet */
+    struct lock_user lock_user; /* set before place_make or place_lock by who wants to hear of it */
 };
 
 /* Works out the folders from options and environment; makes nothing. Refuses an output directory
@@ -36,8 +37,7 @@ struct place {
 enum status place_plan(struct place *p, const struct run_options *options, struct err *e);
 /* Makes the folders. ST_USAGE when one cannot be made or written; nothing is left then. */
 enum status place_make(struct place *p, const char *job_name, struct err *e);
-/* Takes the lock of a job folder: ST_END when another driver has it, ST_USAGE when it cannot be
- * told. The lock ends with place_free, or with the process. */
+/* Takes the lock of a job folder, as lock_take. It ends with place_free, or with the process. */
 enum status place_lock(struct place *p, const char *job_dir, struct err *e);
 /* The folders of a job that is gone on with, as its journal names them (absolute; output_dir may
  * be NULL). Nothing is made yet; what place_lock took is kept. */

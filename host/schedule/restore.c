@@ -46,16 +46,6 @@ static const char *job_id_of(const char *job_dir)
     return slash ? slash + 1 : job_dir;
 }
 
-static enum status refuse_taken(struct restore *r, const char *job_dir, struct err *e)
-{
-    const char *host = past_text(&r->past, "host");
-    return err_set(e, ST_USAGE,
-                   "%s is at work already: process %" PRId64
-                   " on %s goes on with it; wait for its end, or stop it, then resume",
-                   job_id_of(job_dir), past_number(&r->past, "pid", 0),
-                   host ? host : "another host");
-}
-
 /* What a job that is over says, and how it ended. */
 static enum status over(struct driver *d, const char *state, int *code)
 {
@@ -98,14 +88,13 @@ enum status restore_open(struct driver *d, int *code, struct err *e)
     if (!r)
         return err_memory(e, "the job's past", sizeof *r);
     d->restore = r;
-    enum status locked = place_lock(&d->place, dir, e);
-    const char *path = place_join(&d->place, dir, "journal.db");
-    if (locked != ST_OK && locked != ST_END)
-        return locked;
-    enum status st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
+    fence_watch(d);
+    enum status st = place_lock(&d->place, dir, e);
     if (st != ST_OK)
-        return st;
-    return locked == ST_END ? refuse_taken(r, dir, e) : check_state(d, code, e);
+        return st == ST_END ? ST_USAGE : st;
+    const char *path = place_join(&d->place, dir, "journal.db");
+    st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
+    return st == ST_OK ? check_state(d, code, e) : st;
 }
 
 void restore_free(struct driver *d)
@@ -350,6 +339,8 @@ static enum status open_journal(struct driver *d, struct err *e)
                   : err_memory(e, "a path", sizeof "journal.db");
     if (st != ST_OK)
         return st;
+    lock_settle(d->place.lock);
+    journal_guard(d->journal, fence_holds, d);
     st = take_statistics(d, e);
     return st == ST_OK && r->mend ? mend_journal(d, e) : st;
 }

@@ -16,8 +16,8 @@
 struct driver;
 struct restore;
 
-/* Locks the job of options->resume and reads its journal. ST_USAGE: another driver has it, it
- * cannot be gone on with. ST_END: there is nothing left to do, *code is how it ended. */
+/* Locks the job of options->resume and reads its journal. It may have to watch first whether a driver on
+ * another host still beats. ST_USAGE: another driver has it, it cannot be gone on with. ST_END: there is nothing left to do, *code is how it ended. */
 enum status restore_open(struct driver *d, int *code, struct err *e);
 /* Instead of place_plan: the folders are those of the journal. */
 enum status restore_place(struct driver *d, struct err *e);

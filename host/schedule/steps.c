@@ -369,16 +369,20 @@ static void journal_header(struct driver *d)
 
 static enum status make_place(struct driver *d, struct err *e)
 {
+    fence_watch(d);
     enum status st = place_make(&d->place, d->job.job_name, e);
     if (st != ST_OK)
         return st;
+    lock_settle(d->place.lock);
     const char *path = place_join(&d->place, d->place.job_dir, "journal.db");
     st = path ? journal_create(path, d->job.durable, &d->journal, e)
               : err_memory(e, "a path", sizeof "journal.db");
-    if (st == ST_OK)
+    if (st == ST_OK) {
+        journal_guard(d->journal, fence_holds, d);
         journal_header(d);
-    else
+    } else {
         d->start_failed = true;
+    }
     if (st == ST_OK)
         st = change_open(d, e);
     return st;
