@@ -7,7 +7,29 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+/* Before the directory changes; NULL stays. */
+static enum status absolute(const char *path, struct arena *arena, const char **out, struct err *e)
+{
+    char cwd[PATH_MAX];
+    *out = path;
+    if (!path || path[0] == '/')
+        return ST_OK;
+    if (!path[0])
+        return err_set(e, ST_USAGE, "the name of a directory is empty");
+    if (!getcwd(cwd, sizeof cwd))
+        return err_sys(e, errno, "find", "the working directory");
+    size_t n = strlen(cwd) + strlen(path) + 2;
+    char *whole = arena_alloc(arena, n);
+    if (!whole)
+        return err_memory(e, "a path", n);
+    (void)snprintf(whole, n, "%s/%s", cwd, path);
+    *out = whole;
+    return ST_OK;
+}
 
 /* Puts what the job was started with in the place of what was given. */
 static enum status take_options(struct request *request, const char *job_dir, struct arena *arena,
@@ -21,6 +43,15 @@ static enum status take_options(struct request *request, const char *job_dir, st
     run.resume = job_dir;
     run.quarantined = request->run.quarantined;
     run.state_dir = request->run.state_dir;
+    st = absolute(request->run.output_dir, arena, &run.moved_output, e);
+    if (st == ST_OK)
+        st = absolute(request->run.work_dir, arena, &run.moved_work, e);
+    if (st != ST_OK)
+        return st;
+    if (run.moved_output)
+        run.output_dir = run.moved_output;
+    if (run.moved_work)
+        run.work_dir = run.moved_work;
     request->run = run;
     if (directory && chdir(directory) != 0) {
         (void)err_sys(e, errno, "go to the directory where the job was started,", directory);

@@ -131,6 +131,13 @@ static const struct option resume_options[] = {
     { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
       .help = "of a job that is complete: try the records again that were put aside, with the job and its "
               "input as they are now, and publish a new version of the result" },
+    { .name = "output", .letter = 'o', .kind = OPTION_TEXT, .value = "DIR",
+      .field = FIELD(run.output_dir), .example = "out",
+      .help = "the job's output directory is DIR now: it was moved, or the job was copied, with the "
+              ".lmr-JOB in it" },
+    { .name = "work-dir", .kind = OPTION_TEXT, .value = "DIR", .field = FIELD(run.work_dir),
+      .example = "/var/tmp",
+      .help = "likewise of the directory that was given to lmr run as --work-dir" },
     STATE_DIR_OPTION,
     { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
       .help = "print the summary as one line of JSON, where lmr run would" },

@@ -77,10 +77,20 @@ enum statement {
     CUT_TASK,
     CUT_FILES,
     CUT_COUNTERS,
+    MOVE_JOB,
+    MOVE_SPLITS,
+    MOVE_FILES,
+    MOVE_CHECKPOINTS,
+    MOVE_GARBAGE,
     BEGIN,
     COMMIT,
     STATEMENTS
 };
+
+/* ?1 and what lies under it becomes ?2. */
+#define MOVE(table, column, only)                                                                  \
+    ("UPDATE " table " SET " column " = ?2 || substr(" column ", length(?1) + 1) WHERE " only        \
+     "substr(" column " || '/', 1, length(?1) + 1) = ?1 || '/'")
 
 static const char *const statements[STATEMENTS] = {
     [PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?, ?)",
@@ -99,6 +109,11 @@ static const char *const statements[STATEMENTS] = {
     [CUT_TASK] = "DELETE FROM task WHERE step = ? AND round = ? AND task = ?",
     [CUT_FILES] = "DELETE FROM file WHERE step = ? AND round = ? AND task = ?",
     [CUT_COUNTERS] = "DELETE FROM counter WHERE step = ? AND round = ?",
+    [MOVE_JOB] = MOVE("job", "value", "key IN ('job_dir', 'stage_dir', 'work_dir') AND "),
+    [MOVE_SPLITS] = MOVE("split", "path", ""),
+    [MOVE_FILES] = MOVE("file", "path", ""),
+    [MOVE_CHECKPOINTS] = MOVE("checkpoint", "path", ""),
+    [MOVE_GARBAGE] = MOVE("garbage", "path", ""),
     [BEGIN] = "BEGIN",
     [COMMIT] = "COMMIT",
 };
@@ -531,6 +546,18 @@ void journal_event(struct journal *j, const char *kind, const char *text)
     bind_text(s, 2, kind);
     bind_text(s, 3, text);
     run(j, s);
+}
+
+void journal_moved(struct journal *j, const char *from, const char *to)
+{
+    for (int i = MOVE_JOB; i <= MOVE_GARBAGE; i++) {
+        sqlite3_stmt *s = begin(j, (enum statement)i);
+        if (!s)
+            return;
+        bind_text(s, 1, from);
+        bind_text(s, 2, to);
+        run(j, s);
+    }
 }
 
 /* --- open, flush, close --- */

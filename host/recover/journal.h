@@ -91,6 +91,8 @@ void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round);
 void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct slice group,
                      struct slice name, bool is_float, int64_t i, double f);
 void journal_event(struct journal *j, const char *kind, const char *text);
+/* What was in the folder `from` is in `to` now: the paths of all rows that lie there. */
+void journal_moved(struct journal *j, const char *from, const char *to);
 /* Ends the open transaction: every reader sees it, and no kill of a process undoes it. ST_OK when
  * there is none. After a failure the journal takes no more. */
 enum status journal_write(struct journal *j, struct err *e);

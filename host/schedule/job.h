@@ -49,6 +49,8 @@ struct run_options {
     /* Folder of a job that is to go on: all else is what job_options read from it. NULL: a new job. */
     const char *resume;
     bool quarantined; /* with resume: a complete job tries again what it had put aside */
+    /* With resume, absolute: where its output directory (work folder's parent) is now; NULL: where it was. */
+    const char *moved_output, *moved_work;
 };
 
 enum { SPLIT_SIZE_DEFAULT = 32 << 20, SORT_BUFFER_DEFAULT = 64 << 20 };

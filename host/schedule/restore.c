@@ -94,7 +94,9 @@ enum status restore_open(struct driver *d, int *code, struct err *e)
         return st == ST_END ? ST_USAGE : st;
     const char *path = place_join(&d->place, dir, "journal.db");
     st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
-    return st == ST_OK ? check_state(d, code, e) : st;
+    if (st == ST_OK)
+        st = check_state(d, code, e);
+    return st == ST_OK ? moved_open(&r->past, d->options, &r->moved, e) : st;
 }
 
 void restore_free(struct driver *d)
@@ -341,6 +343,7 @@ static enum status open_journal(struct driver *d, struct err *e)
         return st;
     lock_settle(d->place.lock);
     journal_guard(d->journal, fence_holds, d);
+    moved_journal(&r->moved, d->journal, d->options);
     st = take_statistics(d, e);
     return st == ST_OK && r->mend ? mend_journal(d, e) : st;
 }

@@ -3,6 +3,7 @@
 #define LMR_SCHEDULE_RESTORE_INTERNAL_H
 
 #include "schedule/driver.h"
+#include "schedule/moved.h"
 #include "schedule/past.h"
 #include "schedule/restore.h"
 
@@ -14,6 +15,7 @@ struct restore {
     uint32_t held_count, done; /* done: held or dropped */
     uint32_t again;            /* had put records aside, of which there were too many */
     struct mend *mend;         /* NULL: no version of its result is published yet */
+    struct moved moved;
 };
 
 /* A map of a mend: its result is kept from one load of the core to the next. */

@@ -330,6 +330,7 @@ static void journal_driver(struct driver *d)
         journal_job(j, "state", "running");
     if (d->restore)
         journal_job(j, "message", NULL);
+    journal_job(j, "job_dir", d->place.job_dir);
     journal_job(j, "lmr_version", LMR_VERSION);
     journal_job_number(j, "pid", (uint64_t)getpid());
     journal_job(j, "host", gethostname(host, sizeof host) == 0 ? host : NULL);
