@@ -8,7 +8,10 @@
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Readers of a WAL wait for nobody but one who mends it after a kill. */
 enum { BUSY_MS = 10000 };
@@ -29,7 +32,7 @@ static enum status refuse(const struct history *h, struct err *e)
     bool unusable = damaged || code == SQLITE_IOERR;
     enum status st = err_set(e, unusable ? ST_CORRUPT : ST_USAGE, "cannot read the journal %s: %s%s",
                              h->path, sqlite3_errmsg(h->db),
-                             damaged ? "; it is damaged, and the job can only be run again" : "");
+                             damaged ? "; it is damaged" : "");
     err_at(e, h->path, -1, -1);
     return st;
 }
@@ -179,32 +182,130 @@ static enum status check_schema(struct history *h, struct err *e)
                    h->path, writer, version, LMR_VERSION, HISTORY_SCHEMA);
 }
 
-/* A database that was left in WAL mode is read by way of files beside it, which SQLite makes when
- * they are not there. */
+/* Says why neither way was open. */
 static enum status explain(struct history *h, struct err *e)
 {
     if (sqlite3_errcode(h->db) != SQLITE_CANTOPEN && sqlite3_errcode(h->db) != SQLITE_READONLY)
         return refuse(h, e);
     return err_set(e, ST_USAGE,
-                   "cannot read the journal %s: its folder must be readable and, for SQLite's "
-                   "shared memory, writable; copy "
-                   "the folder and name its parent with --state-dir",
+                   "cannot read the journal %s: its folder must be readable; copy the folder and name its "
+                   "parent with --state-dir",
                    h->path);
 }
 
 /* The transaction is never ended: closing does it. */
-static enum status open_database(struct history *h, struct err *e)
+static bool open_as(struct history *h, const char *name, int more_flags)
 {
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(h->path, &h->db, flags, NULL) != SQLITE_OK)
-        return refuse(h, e);
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | more_flags;
+    (void)sqlite3_close(h->db);
+    h->db = NULL;
+    if (sqlite3_open_v2(name, &h->db, flags, NULL) != SQLITE_OK)
+        return false;
     (void)sqlite3_busy_timeout(h->db, BUSY_MS);
-    if (sqlite3_exec(h->db, "BEGIN; SELECT 1 FROM sqlite_master", NULL, NULL, NULL) == SQLITE_OK)
-        return ST_OK;
-    return explain(h, e);
+    return sqlite3_exec(h->db, "BEGIN; SELECT 1 FROM sqlite_master", NULL, NULL, NULL) == SQLITE_OK;
 }
 
-enum status history_open(const char *path, struct history **out, struct err *e)
+/* --- without a trace --- */
+
+/* "file:PATH?immutable=1": SQLite neither looks for files beside it nor makes them. */
+static enum status open_immutable(struct history *h, struct err *e)
+{
+    struct buf name = BUF_EMPTY;
+    enum status st = buf_append_str(&name, "file:");
+    for (const char *c = h->path; *c && st == ST_OK; c++)
+        st = strchr("%?#", *c) ? buf_printf(&name, "%%%02x", (unsigned)*c)
+                               : buf_append_byte(&name, (uint8_t)*c);
+    if (st == ST_OK)
+        st = buf_append_str(&name, "?immutable=1");
+    if (st != ST_OK || buf_terminate(&name) != ST_OK)
+        st = err_memory(e, h->path, name.n);
+    else if (!open_as(h, (const char *)name.p, SQLITE_OPEN_URI))
+        st = explain(h, e);
+    buf_free(&name);
+    return st;
+}
+
+static enum status copy_file(const char *from, const char *to, struct err *e)
+{
+    enum { PIECE = 1 << 18 };
+    int in = -1, out = -1;
+    size_t got = 1;
+    char *piece = sys_malloc(PIECE);
+    enum status st = piece ? sys_open_read(from, &in, e) : err_memory(e, "a copy", PIECE);
+    if (st == ST_OK)
+        st = sys_create(to, &out, e);
+    while (st == ST_OK && got > 0) {
+        st = sys_read(in, piece, PIECE, &got, from, e);
+        if (st == ST_OK)
+            st = sys_write(out, piece, got, to, "history.copy", e);
+    }
+    if (in >= 0)
+        (void)close(in);
+    if (out >= 0)
+        (void)close(out);
+    sys_free(piece);
+    return st;
+}
+
+enum { COPY_PATH_MAX = 512 };
+
+/* SQLite has all three open by then. */
+static void remove_copy(const char *dir)
+{
+    static const char *const names[] = { "journal.db-shm", "journal.db-wal", "journal.db" };
+    char path[COPY_PATH_MAX + 32];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        (void)sys_unlink(path, NULL);
+    }
+    (void)rmdir(dir);
+}
+
+static enum status open_copy(struct history *h, const char *wal, struct err *e)
+{
+    const char *base = getenv("TMPDIR");
+    char dir[COPY_PATH_MAX], db_copy[COPY_PATH_MAX + 32], wal_copy[COPY_PATH_MAX + 32];
+    int n = snprintf(dir, sizeof dir, "%s/lmr-read-XXXXXX", base && *base ? base : "/tmp");
+    if (n < 0 || (size_t)n >= sizeof dir || !mkdtemp(dir))
+        return err_sys(e, errno, "make a folder for a copy of the journal,", dir);
+    (void)snprintf(db_copy, sizeof db_copy, "%s/journal.db", dir);
+    (void)snprintf(wal_copy, sizeof wal_copy, "%s/journal.db-wal", dir);
+    enum status st = copy_file(h->path, db_copy, e);
+    if (st == ST_OK)
+        st = copy_file(wal, wal_copy, e);
+    if (st == ST_OK && !open_as(h, db_copy, 0))
+        st = explain(h, e);
+    remove_copy(dir);
+    return st;
+}
+
+static enum status open_still(struct history *h, struct err *e)
+{
+    struct buf wal = BUF_EMPTY;
+    struct stat info;
+    enum status st = buf_printf(&wal, "%s-wal", h->path);
+    if (st != ST_OK || buf_terminate(&wal) != ST_OK)
+        st = err_memory(e, h->path, wal.n);
+    else if (stat((const char *)wal.p, &info) == 0 && info.st_size > 0)
+        st = open_copy(h, (const char *)wal.p, e);
+    else
+        st = open_immutable(h, e);
+    buf_free(&wal);
+    return st;
+}
+
+/* A database that was left in WAL mode is read by way of files beside it, which SQLite makes when
+ * they are not there. */
+static enum status open_shared(struct history *h, struct err *e)
+{
+    if (open_as(h, h->path, 0))
+        return ST_OK;
+    int code = h->db ? sqlite3_errcode(h->db) : SQLITE_NOMEM;
+    return code == SQLITE_CANTOPEN || code == SQLITE_READONLY ? open_still(h, e) : refuse(h, e);
+}
+
+static enum status open_by(enum status (*open)(struct history *h, struct err *e), const char *path,
+                           struct history **out, struct err *e)
 {
     struct stat info;
     *out = NULL;
@@ -217,7 +318,7 @@ enum status history_open(const char *path, struct history **out, struct err *e)
         sys_free(h);
         return err_memory(e, "a journal", sizeof *h);
     }
-    enum status st = open_database(h, e);
+    enum status st = open(h, e);
     if (st == ST_OK)
         st = check_schema(h, e);
     if (st != ST_OK) {
@@ -226,6 +327,16 @@ enum status history_open(const char *path, struct history **out, struct err *e)
     }
     *out = h;
     return ST_OK;
+}
+
+enum status history_open(const char *path, struct history **out, struct err *e)
+{
+    return open_by(open_shared, path, out, e);
+}
+
+enum status history_open_still(const char *path, struct history **out, struct err *e)
+{
+    return open_by(open_still, path, out, e);
 }
 
 void history_close(struct history *h)

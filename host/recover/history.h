@@ -14,8 +14,13 @@ enum { HISTORY_SCHEMA = 3 }; /* of the tables in journal.c */
 
 struct history;
 
-/* Opens the journal file at `path`. history_close accepts NULL. */
+/* Opens the journal file at `path`; in a folder that cannot be written, as history_open_still. history_close
+ * accepts NULL. */
 enum status history_open(const char *path, struct history **out, struct err *e);
+/* The same of a journal that nobody writes: no file is made beside it, and none is changed, as SQLite would do with
+ * those by which it is shared. What a killed driver has left in its WAL is read from a copy in $TMPDIR, which is gone
+ * when this returns. */
+enum status history_open_still(const char *path, struct history **out, struct err *e);
 void history_close(struct history *h);
 
 /* Runs one SELECT. `params` is an encoded array of scalars for its `?`, or empty. Appends an

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Nobody else writes, but a backup or a curious reader may lock the file for a moment. */
 enum { BUSY_MS = 20000 };
@@ -151,10 +152,11 @@ static void fail(struct journal *j)
         return;
     int code = sqlite3_errcode(j->db);
     int os_error = sqlite3_system_errno(j->db);
-    bool full = code == SQLITE_FULL ||
+    bool full = code == SQLITE_FULL || sqlite3_extended_errcode(j->db) == SQLITE_IOERR_SHMSIZE ||
                 (code == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT));
     (void)err_set(&j->failure, full ? ST_DISK_FULL : ST_CRASH, "cannot write the journal %s: %s",
-                  j->path, sqlite3_errmsg(j->db));
+                  j->path,
+                  full ? strerror(os_error == EDQUOT ? EDQUOT : ENOSPC) : sqlite3_errmsg(j->db));
     err_at(&j->failure, j->path, -1, -1);
 }
 

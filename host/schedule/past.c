@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static const struct slice no_params = { NULL, 0 };
 
@@ -162,10 +163,25 @@ static enum status read_job(struct past *p, struct history *h, struct err *e)
     return st == ST_OK && ended != ST_OK ? err_memory(e, "a journal", p->job.n) : st;
 }
 
+/* A journal without a WAL is nobody's: it is read without a trace. */
+static enum status open_journal(const char *path, struct history **out, struct err *e)
+{
+    struct buf wal = BUF_EMPTY;
+    struct stat info;
+    *out = NULL;
+    if (buf_printf(&wal, "%s-wal", path) != ST_OK || buf_terminate(&wal) != ST_OK) {
+        buf_free(&wal);
+        return err_memory(e, "a path", strlen(path));
+    }
+    bool still = stat((const char *)wal.p, &info) != 0 || info.st_size == 0;
+    buf_free(&wal);
+    return still ? history_open_still(path, out, e) : history_open(path, out, e);
+}
+
 enum status past_read_job(const char *path, struct past *out, struct err *e)
 {
     struct history *h = NULL;
-    enum status st = history_open(path, &h, e);
+    enum status st = open_journal(path, &h, e);
     if (st == ST_OK)
         st = read_job(out, h, e);
     history_close(h);
@@ -178,7 +194,7 @@ enum status past_read(const char *path, struct past *out, struct err *e)
         "SELECT task, attempt, outcome, message, traceback, file, \"offset\", record, \"key\" "
         "FROM attempt WHERE verdict = 'quarantine' ORDER BY rowid";
     struct history *h = NULL;
-    enum status st = history_open(path, &h, e);
+    enum status st = open_journal(path, &h, e);
     if (st == ST_OK)
         st = read_job(out, h, e);
     if (st == ST_OK)

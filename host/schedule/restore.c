@@ -1,6 +1,7 @@
 #include "schedule/restore.h"
 
 #include "base/sys.h"
+#include "schedule/damage.h"
 #include "schedule/options.h"
 #include "schedule/restore_internal.h"
 
@@ -25,8 +26,11 @@ enum status job_options(const char *job_dir, struct arena *arena, struct run_opt
     enum status st = buf_printf(&path, "%s/journal.db", job_dir);
     if (st == ST_OK)
         st = buf_terminate(&path);
-    st = st == ST_OK ? past_read_job((const char *)path.p, &past, e)
-                     : err_memory(e, "a path", strlen(job_dir));
+    st = st == ST_OK ? damage_check(job_dir, e) : err_memory(e, "a path", strlen(job_dir));
+    if (st == ST_OK)
+        st = past_read_job((const char *)path.p, &past, e);
+    if (st != ST_OK)
+        st = damage_advise(job_dir, e);
     if (st == ST_OK)
         st = options_get(past_blob(&past, "options"), arena, out, e);
     if (st == ST_OK)
@@ -94,6 +98,8 @@ enum status restore_open(struct driver *d, int *code, struct err *e)
         return st == ST_END ? ST_USAGE : st;
     const char *path = place_join(&d->place, dir, "journal.db");
     st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
+    if (st != ST_OK)
+        return damage_advise(dir, e);
     if (st == ST_OK)
         st = check_state(d, code, e);
     return st == ST_OK ? moved_open(&r->past, d->options, &r->moved, e) : st;
@@ -331,6 +337,15 @@ static enum status take_statistics(struct driver *d, struct err *e)
     return st;
 }
 
+static enum status advise_on_room(struct err *e)
+{
+    size_t n = strlen(e->message);
+    if (e->status == ST_DISK_FULL)
+        (void)snprintf(e->message + n, sizeof e->message - n,
+                       "; the job stays as it was: free some space there, then resume again");
+    return e->status;
+}
+
 static enum status open_journal(struct driver *d, struct err *e)
 {
     struct restore *r = d->restore;
@@ -340,7 +355,7 @@ static enum status open_journal(struct driver *d, struct err *e)
         st = path ? journal_open(path, d->job.durable, &d->journal, e)
                   : err_memory(e, "a path", sizeof "journal.db");
     if (st != ST_OK)
-        return st;
+        return advise_on_room(e);
     lock_settle(d->place.lock);
     journal_guard(d->journal, fence_holds, d);
     moved_journal(&r->moved, d->journal, d->options);
