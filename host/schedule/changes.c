@@ -182,15 +182,16 @@ static bool has_line(struct slice name)
     return !starts_with(name, "upvalue ") && !starts_with(name, "global ");
 }
 
-static void add_component(struct comparison *c, enum change_kind kind, const struct component *then, const struct component *now)
+/* `shown` is the one of now, or of then when it is gone. */
+static void add_component(struct comparison *c, enum change_kind kind, const struct component *shown, struct slice then, struct slice now)
 {
     static const char *const verbs[] = { [CHANGE_OTHER] = "changed", [CHANGE_NEW] = "is new", [CHANGE_GONE] = "is gone" };
     char text[TEXT_MAX];
-    struct slice none = slice_of(NULL, 0), name = now ? now->name : then->name, place = now ? now->place : then->place;
+    struct slice name = shown->name, place = shown->place;
     bool placed = place.n > 0 && has_line(name);
     (void)snprintf(text, sizeof text, "%.*s %s%s%.*s", name.n > 400 ? 400 : (int)name.n, (const char *)name.p, verbs[kind],
                    placed ? ", " : "", placed ? (place.n > 200 ? 200 : (int)place.n) : 0, (const char *)place.p);
-    add(c, kind, name, then ? then->place : none, now ? now->place : none, text);
+    add(c, kind, name, then, now, text);
 }
 
 static void add_unsure(struct comparison *c, const struct component *now)
@@ -249,21 +250,22 @@ static const struct component **in_order(struct comparison *c, const struct side
 /* Both lists are in the order they were met, which begins with the stage's own functions. */
 static void compare_components(struct comparison *c, const struct side *then, const struct side *now)
 {
+    const struct slice none = slice_of(NULL, 0);
     const struct component **new = in_order(c, now), **old = in_order(c, then), *other;
     for (size_t i = 0; new && c->status == ST_OK && i < now->count; i++) {
         other = find(then, new[i]->name);
         if (!new[i]->can)
             add_unsure(c, new[i]);
         else if (!other)
-            add_component(c, CHANGE_NEW, NULL, new[i]);
+            add_component(c, CHANGE_NEW, new[i], none, new[i]->place);
         else if (!other->can)
             add_unsure(c, other);
         else if (other->hash != new[i]->hash)
-            add_component(c, CHANGE_OTHER, other, new[i]);
+            add_component(c, CHANGE_OTHER, new[i], other->place, new[i]->place);
     }
     for (size_t i = 0; old && c->status == ST_OK && i < then->count; i++)
         if (!find(now, old[i]->name))
-            add_component(c, CHANGE_GONE, old[i], NULL);
+            add_component(c, CHANGE_GONE, old[i], old[i]->place, none);
 }
 
 static enum stage_state compare_stage(struct comparison *c, const struct side *then, const struct side *now, bool is_known)

@@ -202,6 +202,30 @@ static bool find_c_module(lua_State *L, const char *module)
 /* A mark before the names of what modules in C brought: these may get a lesser name, those of libraries not. */
 enum { MODULE_MARK = '~' };
 
+/* It holds what may be of a module in C: a function in C or a userdata that has no name; in a living state, one that keeps something. */
+static bool is_foreign(lua_State *L, int names, int value, bool only_closures)
+{
+    int top = lua_gettop(L);
+    bool is_c = lua_isuserdata(L, value) || (lua_iscfunction(L, value) && (!only_closures || lua_getupvalue(L, value, 1)));
+    lua_settop(L, top);
+    if (!is_c)
+        return false;
+    lua_pushvalue(L, value);
+    bool is_named = lua_rawget(L, names) != LUA_TNIL;
+    lua_settop(L, top);
+    return !is_named;
+}
+
+static bool holds_foreign(lua_State *L, int names, int table, bool only_closures)
+{
+    int top = lua_gettop(L);
+    bool found = false;
+    for (lua_pushnil(L); !found && lua_next(L, table); lua_settop(L, top + 1))
+        found = is_foreign(L, names, top + 2, only_closures);
+    lua_settop(L, top);
+    return found;
+}
+
 /* Names the functions and userdata of a module in C. */
 static void take_c_module(lua_State *L, int names, int table, const char *module, const char *stamp)
 {
@@ -221,7 +245,7 @@ static void take_c_module(lua_State *L, int names, int table, const char *module
 static void learn_module(lua_State *L, int names, int modules, int name, int table)
 {
     const char *module = lua_tostring(L, name);
-    if (find_c_module(L, module)) {
+    if (holds_foreign(L, names, table, false) && find_c_module(L, module)) {
         if (strncmp(module, "cjson", 5) == 0) /* by name alone: it comes with the system, and is mended now and then */
             lua_pushliteral(L, "");
         else
@@ -314,7 +338,7 @@ void names_push_kept(lua_State *L)
         const char *module = lua_tostring(L, -2);
         if (names_is_host(module))
             keep(L, kept, loaded + 2);
-        else if (find_c_module(L, module))
+        else if (holds_foreign(L, kept, loaded + 2, true) && find_c_module(L, module))
             keep_c_module(L, kept, loaded + 2);
         else
             give_name(L, modules, loaded + 2, module);

@@ -7,7 +7,7 @@
 
 #include "script/fingerprint_names.h"
 #include "script/fingerprint_visit.h"
-#include "script/state.h"
+#include "script/task.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -244,6 +244,17 @@ static int find_env(struct walk *w, int function)
     return found;
 }
 
+/* The code is the job's: it stands in the job's folder, or in a one-liner. What libraries elsewhere may require is not looked after. */
+static bool is_own(lua_State *L, int function)
+{
+    lua_Debug ar;
+    const char *job = task_string(script_of(L)->task, "job"), *slash = job ? strrchr(job, '/') : NULL;
+    lua_pushvalue(L, function);
+    if (!lua_getinfo(L, ">S", &ar) || *ar.source != '@' || !job)
+        return true;
+    return slash ? strncmp(ar.source + 1, job, (size_t)(slash - job) + 1) == 0 : ar.source[1] != '/';
+}
+
 static void read_code(struct walk *w, int function, uint32_t part)
 {
     lua_State *L = w->L;
@@ -258,7 +269,7 @@ static void read_code(struct walk *w, int function, uint32_t part)
     walk_part(w, part)->hash = w->code.hash;
     w->mentions |= w->code.mentions;
     visit_into_key(w, w->code.hash);
-    if (w->code.mentions & CODE_COMPUTED_MODULE)
+    if (w->code.mentions & CODE_COMPUTED_MODULE && is_own(L, function))
         visit_cannot(w, part, "it requires a module whose name only it knows");
 }
 

@@ -315,6 +315,15 @@ describe("fingerprints tell", function()
       assert.equal("", bodies(body, body, "local f = mr.null"))
    end)
 
+   it("no library elsewhere for what it may require by a name of its own", function()
+      local dir = write { ["lib/tool.lua"] = "return { load = function(name) return require(name) end }" }
+      local body = "map = function(k, v, emit) emit(tool.load(v)) end"
+      local text = job(body, 'package.path = ARG .. "/lib/?.lua;" .. package.path\nlocal tool = require "tool"')
+      write({ ["jobs/job.lua"] = (text:gsub("ARG", h.quote(dir))) }, dir)
+      for _, name in ipairs { "then", "now" } do run(dir .. "/jobs", "describe", "job.lua", name) end
+      assert.equal("", compare(dir .. "/jobs/then", dir .. "/jobs/now"))
+   end)
+
    it("the stages of steps and iterations apart", function()
       local steps = "steps = { { " .. map .. " reduce = mr.sum }, mr.iterate { "
          .. "map = function(k, v, emit) emit(k, v + %s) end, reduce = mr.sum, "
