@@ -1,8 +1,9 @@
-/* task_checkpoint.c: checkpoints of running maps (script/checkpoint.h): which attempt has left the newest one of each task, which of
- * its files are kept for that, and which attempts go on from it.
+/* task_checkpoint.c: checkpoints of running maps (script/checkpoint.h): which attempt has left the
+ * newest one of each task, which files are kept for that, and which attempts go on from it.
  *
- * What the driver knows of checkpoints it reads from the workers' pages, and after a kill from the names in the work directory. Nothing
- * rests on it: an attempt that is given a checkpoint which does not hold, or is not there, begins anew. */
+ * What the driver knows of checkpoints it reads from the workers' pages, and after a kill from the
+ * names in the work directory. Nothing rests on it: an attempt that is given a checkpoint which
+ * does not hold, or is not there, begins anew. */
 #include "schedule/driver.h"
 
 #include "base/sys.h"
@@ -59,7 +60,8 @@ static void add_parts(const struct hashing *h, const struct split *split)
 {
     for (size_t i = 0; i < split->count; i++) {
         const struct split_part *p = &split->parts[i];
-        const uint64_t numbers[] = { p->from, p->to, p->size, (uint64_t)p->mtime, p->input, p->whole };
+        const uint64_t numbers[] = { p->from, p->to, p->size, (uint64_t)p->mtime, p->input,
+                                     p->whole };
         add_text(h, p->path);
         add_text(h, p->validator);
         add(h, slice_of(numbers, sizeof numbers));
@@ -76,8 +78,9 @@ static uint64_t function_key(const struct driver *d)
 static void add_options(const struct hashing *h, const struct driver *d)
 {
     const struct run_options *o = d->options;
-    const uint64_t numbers[] = { function_key(d), d->seed, d->sort_buffer, d->plan.partitions, d->job.steps[d->step].group_by, o->compress_runs,
-                                 d->plan.is_last, d->step, d->round };
+    const uint64_t numbers[] = { function_key(d), d->seed, d->sort_buffer, d->plan.partitions,
+                                 d->job.steps[d->step].group_by, o->compress_runs, d->plan.is_last,
+                                 d->step, d->round };
     add(h, slice_of(numbers, sizeof numbers));
     add(h, buf_slice(&d->plan.boundaries));
     add(h, buf_slice(&d->inputs));
@@ -104,7 +107,8 @@ static enum status put_key(const struct driver *d, uint32_t index, struct buf *o
 
 /* --- the assignment --- */
 
-static enum status put_paths(const struct driver *d, const struct work *w, const struct running *r, struct val_map *m)
+static enum status put_paths(const struct driver *d, const struct work *w, const struct running *r,
+                             struct val_map *m)
 {
     struct buf path = BUF_EMPTY;
     enum status st = attempt_path(d, w, r->id, d->place.work_dir, ENDING, &path);
@@ -118,8 +122,10 @@ static enum status put_paths(const struct driver *d, const struct work *w, const
     return st;
 }
 
-/* Only of an attempt that is being handed out: a replay of it neither takes a checkpoint nor goes on from one. */
-enum status task_checkpoint_put(const struct driver *d, uint32_t task, const struct running *r, struct val_map *assignment)
+/* Only of an attempt that is being handed out: a replay of it neither takes a checkpoint nor goes
+ * on from one. */
+enum status task_checkpoint_put(const struct driver *d, uint32_t task, const struct running *r,
+                                struct val_map *assignment)
 {
     struct val_map m = VAL_MAP_EMPTY;
     struct buf bytes = BUF_EMPTY;
@@ -143,8 +149,8 @@ void task_checkpoint_give(const struct driver *d, uint32_t task, struct running 
 {
     const struct work *w = &d->work[task];
     double interval;
-    r->has_from = w->kind == WORK_MAP && d->at == AT_RUN && w->checkpoint_record > 0 && is_on(d, &interval) &&
-                  !is_same(w->checkpoint, r->id);
+    r->has_from = w->kind == WORK_MAP && d->at == AT_RUN && w->checkpoint_record > 0 &&
+                  is_on(d, &interval) && !is_same(w->checkpoint, r->id);
     r->from = w->checkpoint;
 }
 
@@ -198,10 +204,12 @@ bool task_checkpoint_any(const struct driver *d)
 
 /* --- what pages tell --- */
 
-static const char *attempt_name(const struct driver *d, const struct work *w, struct attempt_id id, char out[ATTEMPT_NAME_MAX])
+static const char *attempt_name(const struct driver *d, const struct work *w, struct attempt_id id,
+                                char out[ATTEMPT_NAME_MAX])
 {
     char name[TASK_NAME_MAX];
-    (void)snprintf(out, ATTEMPT_NAME_MAX, "%s.%u%s", task_name(d, w, name), id.number, id.speculative ? "s" : "");
+    (void)snprintf(out, ATTEMPT_NAME_MAX, "%s.%u%s", task_name(d, w, name), id.number,
+                   id.speculative ? "s" : "");
     return out;
 }
 
@@ -211,17 +219,21 @@ static void tell_none(struct driver *d, struct work *w, const char *why)
     if (w->told_no_checkpoint)
         return;
     w->told_no_checkpoint = true;
-    (void)snprintf(text, sizeof text, "%s is not checkpointed: %s; if it fails or is stopped it starts anew", task_name(d, w, name), why);
+    (void)snprintf(text, sizeof text,
+                   "%s is not checkpointed: %s; if it fails or is stopped it starts anew",
+                   task_name(d, w, name), why);
     if (d->told_no_checkpoint++ < WARNINGS_MAX)
         report_warning(d, "%s", text);
     else if (d->journal)
         journal_event(d->journal, "warning", text);
 }
 
-static void tell_anew(struct driver *d, struct work *w, const struct running *r, const char *why)
+static void tell_anew(struct driver *d, struct work *w, const struct running *r,
+                      const char *why)
 {
     char name[ATTEMPT_NAME_MAX], from[ATTEMPT_NAME_MAX];
-    report_note(d, "%s starts anew, not from the checkpoint of %s: %s", attempt_name(d, w, r->id, name), attempt_name(d, w, r->from, from), why);
+    report_note(d, "%s starts anew, not from the checkpoint of %s: %s",
+                attempt_name(d, w, r->id, name), attempt_name(d, w, r->from, from), why);
     if (r->has_from && task_checkpoint_keeps(d, w, r->from))
         forget(d, w);
 }
@@ -229,12 +241,14 @@ static void tell_anew(struct driver *d, struct work *w, const struct running *r,
 static void tell_went_on(struct driver *d, const struct work *w, const struct running *r)
 {
     char name[ATTEMPT_NAME_MAX], from[ATTEMPT_NAME_MAX];
-    report_note(d, "%s goes on from record %llu, by the checkpoint of %s", attempt_name(d, w, r->id, name),
-                (unsigned long long)r->went_on_at, attempt_name(d, w, r->from, from));
+    report_note(d, "%s goes on from record %llu, by the checkpoint of %s",
+                attempt_name(d, w, r->id, name), (unsigned long long)r->went_on_at,
+                attempt_name(d, w, r->from, from));
 }
 
 /* The page is the worker's: what stands there is not believed to end. */
-static const char *note_of(const struct position *page, enum position_note kind, char out[POSITION_NOTE_MAX])
+static const char *note_of(const struct position *page, enum position_note kind,
+                           char out[POSITION_NOTE_MAX])
 {
     size_t n = strnlen(page->note[kind], POSITION_NOTE_MAX - 1);
     memcpy(out, page->note[kind], n);
@@ -242,10 +256,12 @@ static const char *note_of(const struct position *page, enum position_note kind,
     return out;
 }
 
-static void see_notes(struct driver *d, struct work *w, struct running *r, const struct position *page)
+static void see_notes(struct driver *d, struct work *w, struct running *r,
+                      const struct position *page)
 {
     char text[POSITION_NOTE_MAX];
-    uint32_t notes = atomic_load_explicit(&page->notes, memory_order_acquire), fresh = notes & ~r->notes;
+    uint32_t notes = atomic_load_explicit(&page->notes, memory_order_acquire);
+    uint32_t fresh = notes & ~r->notes;
     r->notes |= notes;
     if (fresh & (1u << NOTE_BEGAN_ANEW))
         tell_anew(d, w, r, note_of(page, NOTE_BEGAN_ANEW, text));
@@ -285,13 +301,15 @@ void task_checkpoint_see(struct driver *d, uint32_t slot, const struct position 
     }
 }
 
-/* A record that failed when its pairs were folded, which may be later than it was mapped, is in the checkpoint already. */
+/* A record that failed when its pairs were folded, which may be later than it was mapped, is in the
+ * checkpoint already. */
 static bool holds_culprit(const struct work *w, const struct err *e)
 {
     return e->record >= 0 && (uint64_t)e->record < w->checkpoint_record;
 }
 
-/* It did not even get to where the checkpoint stood, or said that it cannot: then the next one is not given it too. */
+/* It did not even get to where the checkpoint stood, or said that it cannot: then the next one is
+ * not given it too. */
 void task_checkpoint_failed(struct driver *d, struct work *w, const struct failure *f)
 {
     const struct running *r = &f->attempt;
@@ -312,8 +330,8 @@ static bool may_take(const struct driver *d, uint32_t slot)
     const struct core_slot *s = &d->core.slots[slot];
     const struct position *page = pool_page(d->pool, slot);
     double interval;
-    return page && d->at == AT_RUN && s->state == SLOT_BUSY && s->task != CORE_NONE && d->work[s->task].kind == WORK_MAP &&
-           is_on(d, &interval);
+    return page && d->at == AT_RUN && s->state == SLOT_BUSY && s->task != CORE_NONE &&
+           d->work[s->task].kind == WORK_MAP && is_on(d, &interval);
 }
 
 void task_checkpoint_ask(struct driver *d)
@@ -323,13 +341,19 @@ void task_checkpoint_ask(struct driver *d)
             pool_ask_checkpoint(d->pool, i);
 }
 
+/* The page tells of the attempt that runs there, and that none can be taken of it. */
+static bool cannot_take(const struct driver *d, uint32_t slot, const struct position *page)
+{
+    return POSITION_GET(page, attempt_serial) == d->core.slots[slot].serial &&
+           (POSITION_GET(page, notes) & (1u << NOTE_NO_CHECKPOINT)) != 0;
+}
+
 bool task_checkpoint_pending(const struct driver *d)
 {
     for (uint32_t i = 0; i < d->core.slot_count; i++) {
         const struct position *page = pool_page(d->pool, i);
-        if (may_take(d, i) && POSITION_GET(page, checkpoints) != POSITION_GET(page, checkpoint_asked) &&
-            !(POSITION_GET(page, notes) & (1u << NOTE_NO_CHECKPOINT) &&
-              POSITION_GET(page, attempt_serial) == d->core.slots[i].serial))
+        if (may_take(d, i) && !cannot_take(d, i, page) &&
+            POSITION_GET(page, checkpoints) != POSITION_GET(page, checkpoint_asked))
             return true;
     }
     return false;
@@ -383,9 +407,11 @@ static void take_entry(struct driver *d, const char *name, size_t prefix)
     struct attempt_id id;
     uint64_t records = 0;
     struct buf path = BUF_EMPTY;
-    if (!parse_name(name + prefix, &index, &id) || index >= d->maps || d->core.tasks[index].state != TASK_BLOCKED)
+    if (!parse_name(name + prefix, &index, &id) || index >= d->maps ||
+        d->core.tasks[index].state != TASK_BLOCKED)
         return;
-    bool holds = attempt_path(d, &d->work[index], id, d->place.work_dir, ENDING, &path) == ST_OK &&
+    const struct work *w = &d->work[index];
+    bool holds = attempt_path(d, w, id, d->place.work_dir, ENDING, &path) == ST_OK &&
                  checkpoint_file_records((const char *)path.p, &records) && records > 0;
     if (holds)
         take_found(d, index, id, records);
@@ -396,7 +422,8 @@ void task_checkpoint_find(struct driver *d)
 {
     char prefix[ATTEMPT_NAME_MAX];
     double interval;
-    if (!d->journal || d->at != AT_RUN || !restore_is_here(d) || restore_version(d) > 1 || !is_on(d, &interval))
+    if (!d->journal || d->at != AT_RUN || !restore_is_here(d) || restore_version(d) > 1 ||
+        !is_on(d, &interval))
         return;
     size_t n = prefix_of(d, prefix);
     DIR *dir = opendir(d->place.work_dir);
