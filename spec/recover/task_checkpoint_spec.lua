@@ -319,11 +319,11 @@ describe("a killed map", function()
       check_same(expected, real.part(p))
    end)
 
-   it("gives the same wherever its worker is killed while it writes", function()
+   it("is the same wherever its worker is killed while it writes, or while it goes on", function()
       local job = [[
          return mr.job { job_name = "job", reducers = 2, combine = mr.sum, reduce = mr.sum,
             map = function(_, line, emit)
-               log()
+               at_record()
                for word in mr.words(line) do emit(word, math.random()) end
                mr.output("side", #line, line)
             end }]]
@@ -334,6 +334,7 @@ describe("a killed map", function()
          local p = place(job, files)
          p.args = { "--sort-buffer", "64K", "--set", "checkpoint.durable=true" }
          p.env.LMR_FAILPOINT = ("worker:%d:%s/killed"):format(n, p.dir)
+         p.env.KILLS = n % 2 == 0 and " map_0.300 " or ""
          local result = run(p)
          assert.are.equal(0, result.code, result.err)
          check_same(expected, result_of(p))
@@ -342,6 +343,80 @@ describe("a killed map", function()
          n = n + (h.sanitized and 17 or 5)
       until not was_killed
       assert.is_true(killed > 5)
+   end)
+
+   it("goes on counting words in C", function()
+      local job = [[return mr.job { job_name = "job", map = mr.word_mapper, combine = mr.sum, reduce = mr.sum }]]
+      local files = { ["in.txt"] = text(20000), log = "" }
+      local expected = undisturbed({}, job, files)
+      local p = place(job, files)
+      p.env.LMR_FAILPOINT = ("worker:%d:%s/killed"):format(100, p.dir)
+      local result = run(p)
+      assert.are.equal(0, result.code, result.err)
+      check_same(expected, result_of(p))
+      assert.is_true(h.exists(p.dir .. "/killed"))
+      assert.is_true(went_on(p)[2] > 2560)
+   end)
+
+   it("gives its checkpoint to a backup while it runs", function()
+      local job = [[
+         return mr.job { job_name = "job", reducers = 1, combine = mr.sum, reduce = mr.sum,
+            map = function(_, line, emit)
+               local name = log()
+               if name == "map_3.600" and not there("calm") and first("waits") then
+                  while true do mr.sleep(0.02) mr.progress() end
+               end
+               emit(#line, math.random())
+               mr.output("side", #line, line)
+            end }]]
+      local size = #text(3600) // 4 + 1
+      local files = { ["in.txt"] = text(3600) }
+      local args = { "--workers", "2", "--split-size", tostring(size), "--set", "speculation.enabled=true" }
+      local expected = undisturbed({ args = args }, job, { ["in.txt"] = text(3600), calm = "" })
+      local p = place(job, files)
+      p.args = args
+      local result = run(p)
+      assert.are.equal(0, result.code, result.err)
+      check_same(expected, result_of(p))
+      assert.are.same({ { went_on_at = 512, outcome = "committed", speculative = 1 },
+         { outcome = "lost", speculative = 0 } }, real.sql(p, "select went_on_at, outcome, speculative from attempt where task = 'map_3' order by outcome"))
+      local mapped = times(h.lines(h.read(p.dir .. "/log")))
+      assert.are.equal(1, mapped["map_3.511"])
+      assert.are.equal(2, mapped["map_3.512"])
+   end)
+
+   it("leaves nothing of its checkpoints when it has committed", function()
+      local p = place([[
+         return mr.job { job_name = "job",
+            map = function(_, line, emit) at_record() emit(#line, 1) mr.output("side", line, 1) end,
+            reduce = function(key, values, emit)
+               local all <close> = assert(io.popen("ls -A out/.lmr-job-1"))
+               local list <close> = assert(io.open(dir .. "/list", "w"))
+               list:write(all:read("a"))
+               emit(key, 1)
+            end }]], { ["in.txt"] = text(1000) })
+      p.env.KILLS = " map_0.300 map_0.900 "
+      assert.are.equal(0, run(p).code)
+      local left = {}
+      for _, name in ipairs(h.lines(h.read(p.dir .. "/list"))) do
+         if name:find("^map_0") then left[#left + 1] = name end
+      end
+      assert.are.same({ "map_0.2-side", "map_0.2.run" }, left)
+   end)
+
+   it("does without a checkpoint that cannot be written, and says so", function()
+      local p = place([[
+         return mr.job { job_name = "job", reduce = mr.sum,
+            map = function(_, line, emit)
+               if first("made") then os.execute("mkdir out/.lmr-job-1/map_0.0.ckpt") end
+               emit(#line, 1)
+            end }]], { ["in.txt"] = text(1000) })
+      local result = run(p)
+      assert.are.equal(0, result.code, result.err)
+      assert.is_truthy(result.err:find("map_0 is not checkpointed: cannot rename", 1, true), result.err)
+      local expected = h.sh([[awk '{n[length($0)]++} END {for (k in n) print k "\t" n[k]}' in.txt | sort -n]],
+         { dir = p.dir }).out
+      check_same(expected, real.part(p))
    end)
 end)
 
