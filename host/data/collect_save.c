@@ -77,7 +77,7 @@ void pile_save(const struct pile *p, struct saver *to)
     save_slice(to, slice_of(p->region.p, p->used));
 }
 
-/* Adds the entry at bytes.p; *size becomes its own. */
+/* Adds the entry at bytes.p, padding included; *size becomes its own. */
 static bool load_pair(struct pile *p, struct slice bytes, uint64_t room, uint64_t *cost,
                       size_t *size)
 {
@@ -95,9 +95,11 @@ static bool load_pair(struct pile *p, struct slice bytes, uint64_t room, uint64_
     struct slice key = slice_of(bytes.p + p->head, head.key_length);
     uint8_t *entry = pile_add(p, key, head.partition, length);
     memcpy(entry + sizeof head, &length, sizeof length);
-    memcpy(entry + p->head + key.n, key.p + key.n, length);
     *size = pile_entry_size(p, entry);
-    return *size <= bytes.n;
+    if (*size > bytes.n)
+        return false;
+    memcpy(entry + p->head + key.n, key.p + key.n, *size - p->head - key.n);
+    return true;
 }
 
 enum status pile_load(struct pile *p, struct saved *from, uint64_t budget, uint64_t *charged,

@@ -295,7 +295,7 @@ static void put_headers(const struct request *r, const struct manner *m, const s
         (void)buf_printf(out, "Content-Encoding: %s\r\n", m->coding);
     if (m->retry[0])
         (void)buf_printf(out, "Retry-After: %s\r\n", m->retry);
-    if (!m->nosize)
+    if (!m->nosize || a->status / 100 != 2)
         (void)buf_printf(out, "Content-Length: %" PRIu64 "\r\n", a->end - a->first);
     else if (!r->is_head)
         (void)buf_append_str(out, "Transfer-Encoding: chunked\r\n");
