@@ -24,6 +24,7 @@ local function place(job)
    for i = 1, 200 do list[i] = ("the word %d of line %d"):format(i * 7 % 13, i) end
    local at = m.place(job or counting, table.concat(list, "\n") .. "\n")
    h.write(at.dir, "names.csv", "id,name\nthe,THE\n3,three\n")
+   h.sh("touch -d @1000000000 in.txt names.csv", { dir = at.dir }) -- the plan's hash tells of it
    return at
 end
 
