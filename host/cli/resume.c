@@ -42,6 +42,7 @@ static enum status take_options(struct request *request, const char *job_dir, st
         return st;
     run.resume = job_dir;
     run.quarantined = request->run.quarantined;
+    run.from = request->run.from;
     run.state_dir = request->run.state_dir;
     st = absolute(request->run.output_dir, arena, &run.moved_output, e);
     if (st == ST_OK)

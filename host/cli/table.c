@@ -128,6 +128,10 @@ static const struct option quarantine_options[] = {
 };
 
 static const struct option resume_options[] = {
+    { .name = "from", .kind = OPTION_UNSIGNED, .value = "N", .field = FIELD(run.from), .least = 1,
+      .most = UINT32_MAX, .example = "3", .reason = "checkpoints are numbered from 1 on",
+      .help = "go back to checkpoint N first (lmr checkpoints lists them); what was done after it is set "
+              "aside, and not deleted" },
     { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
       .help = "of a job that is complete: try the records again that were put aside, with the job and its "
               "input as they are now, and publish a new version of the result" },
@@ -363,7 +367,7 @@ static const struct command table[] = {
     { .name = "run", .usage = { "[OPTION…] JOB.lua [INPUT…] [-- ARG…]",
                                 "[OPTION…] -m CODE [-r CODE] [INPUT…]" },
       .summary = "run a job", .text = run_text, .options = run_options, .run = command_run },
-    { .name = "resume", .usage = { "[JOB] [--quarantined]" },
+    { .name = "resume", .usage = { "[JOB] [--from N] [--quarantined]" },
       .summary = "go on with a job that was killed, stopped or has failed", .text = resume_text,
       .options = resume_options, .run = command_resume },
     { .name = "jobs", .usage = { "" }, .summary = "list the jobs there have been",

@@ -83,6 +83,10 @@ enum statement {
     MOVE_FILES,
     MOVE_CHECKPOINTS,
     MOVE_GARBAGE,
+    PUT_CHECKPOINT,
+    CUT_CHECKPOINT,
+    PUT_GARBAGE,
+    CUT_GARBAGE,
     BEGIN,
     COMMIT,
     STATEMENTS
@@ -115,6 +119,10 @@ static const char *const statements[STATEMENTS] = {
     [MOVE_FILES] = MOVE("file", "path", ""),
     [MOVE_CHECKPOINTS] = MOVE("checkpoint", "path", ""),
     [MOVE_GARBAGE] = MOVE("garbage", "path", ""),
+    [PUT_CHECKPOINT] = "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [CUT_CHECKPOINT] = "DELETE FROM checkpoint WHERE number = ?",
+    [PUT_GARBAGE] = "INSERT OR REPLACE INTO garbage VALUES (?, ?, ?)",
+    [CUT_GARBAGE] = "DELETE FROM garbage WHERE path = ?",
     [BEGIN] = "BEGIN",
     [COMMIT] = "COMMIT",
 };
@@ -560,6 +568,53 @@ void journal_moved(struct journal *j, const char *from, const char *to)
         bind_text(s, 2, to);
         run(j, s);
     }
+}
+
+void journal_checkpoint(struct journal *j, const struct journal_checkpoint *row)
+{
+    sqlite3_stmt *s = begin(j, PUT_CHECKPOINT);
+    if (!s)
+        return;
+    (void)sqlite3_bind_int64(s, 1, row->number);
+    (void)sqlite3_bind_int64(s, 2, row->time);
+    bind_text(s, 3, row->reason);
+    bind_text(s, 4, row->path);
+    (void)sqlite3_bind_int64(s, 5, (int64_t)row->bytes);
+    (void)sqlite3_bind_int64(s, 6, row->step);
+    (void)sqlite3_bind_int64(s, 7, row->round);
+    (void)sqlite3_bind_int64(s, 8, (int64_t)row->done);
+    (void)sqlite3_bind_int64(s, 9, (int64_t)row->tasks);
+    run(j, s);
+    journal_job_number(j, "last_checkpoint", row->number);
+}
+
+void journal_cut_checkpoint(struct journal *j, uint32_t number)
+{
+    sqlite3_stmt *s = begin(j, CUT_CHECKPOINT);
+    if (!s)
+        return;
+    (void)sqlite3_bind_int64(s, 1, number);
+    run(j, s);
+}
+
+void journal_garbage(struct journal *j, const char *path, uint32_t step, uint32_t round)
+{
+    sqlite3_stmt *s = begin(j, PUT_GARBAGE);
+    if (!s)
+        return;
+    bind_text(s, 1, path);
+    (void)sqlite3_bind_int64(s, 2, step);
+    (void)sqlite3_bind_int64(s, 3, round);
+    run(j, s);
+}
+
+void journal_cut_garbage(struct journal *j, const char *path)
+{
+    sqlite3_stmt *s = begin(j, CUT_GARBAGE);
+    if (!s)
+        return;
+    bind_text(s, 1, path);
+    run(j, s);
 }
 
 /* --- open, flush, close --- */

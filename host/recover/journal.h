@@ -56,6 +56,17 @@ struct journal_file {
     const char *checksum;
 };
 
+/* A row of `checkpoint`: a copy of this journal. */
+struct journal_checkpoint {
+    uint32_t number;
+    int64_t time;
+    const char *reason;
+    const char *path; /* one that is not absolute is in the job's folder */
+    uint64_t bytes;
+    uint32_t step, round;
+    uint64_t done, tasks;
+};
+
 /* Creates the journal of a new job; `path` must not exist. */
 enum status journal_create(const char *path, bool durable, struct journal **out, struct err *e);
 /* Opens the journal of a job that is gone on with, for writing; attempts that a killed driver left
@@ -93,6 +104,12 @@ void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct sl
 void journal_event(struct journal *j, const char *kind, const char *text);
 /* What was in the folder `from` is in `to` now: the paths of all rows that lie there. */
 void journal_moved(struct journal *j, const char *from, const char *to);
+/* A checkpoint is kept (its number is the greatest that was ever used), or is not any more. */
+void journal_checkpoint(struct journal *j, const struct journal_checkpoint *row);
+void journal_cut_checkpoint(struct journal *j, uint32_t number);
+/* A file of a round that is over is kept for checkpoints up to that step and round, or is removed. */
+void journal_garbage(struct journal *j, const char *path, uint32_t step, uint32_t round);
+void journal_cut_garbage(struct journal *j, const char *path);
 /* Ends the open transaction: every reader sees it, and no kill of a process undoes it. ST_OK when
  * there is none. After a failure the journal takes no more. */
 enum status journal_write(struct journal *j, struct err *e);

@@ -258,6 +258,7 @@ static void stage_done(struct driver *d, const struct core_action *a)
     d->round_units = d->round_quarantined = 0;
     if (a->stage != 0 || d->plan.partitions == 0)
         return;
+    checkpoint_phase(d, "maps done");
     d->phase = JOB_REDUCE;
     d->totals.phase_tasks = d->plan.partitions;
     d->totals.phase_done = d->totals.phase_bytes_done = 0;
@@ -272,7 +273,7 @@ static void stage_done(struct driver *d, const struct core_action *a)
 
 static void act(struct driver *d, const struct core_action *a)
 {
-    if (d->ending && a->kind != ACT_KILL && a->kind != ACT_ASK_POLICY &&
+    if ((d->ending || d->stopping) && a->kind != ACT_KILL && a->kind != ACT_COMMIT && a->kind != ACT_ASK_POLICY &&
         a->kind != ACT_BACKUP_FAILED)
         return;
     switch (a->kind) {

@@ -27,29 +27,17 @@ static void begin(struct driver *d, struct control_reply *reply, const char *pro
         control_say(reply, false, e.message);
 }
 
-static void on_request(void *driver, struct control_reply *reply, struct slice request)
+void change_ask(struct driver *d, struct control_reply *reply, struct slice request)
 {
-    struct driver *d = driver;
-    char command[64], profile[ERR_FILE_MAX];
-    if (!val_get_cstr(request, "command", command, sizeof command) ||
-        strcmp(command, "profile") != 0) {
-        control_say(reply, false, "this job's driver does not know that command");
-        return;
-    }
+    char profile[ERR_FILE_MAX];
     if (!val_get_cstr(request, "profile", profile, sizeof profile))
         control_say(reply, false, "no profile was named");
-    else if (d->ending || d->at < AT_PREPARE)
+    else if (d->ending || d->stopping || d->at < AT_PREPARE)
         control_say(reply, false, "the job is not at work: it starts or ends just now");
     else if (d->change)
         control_say(reply, false, "another profile is being loaded just now; try again");
     else
         begin(d, reply, profile);
-}
-
-enum status change_open(struct driver *d, struct err *e)
-{
-    control_forget(d->place.job_dir);
-    return control_open(&d->loop, d->place.job_dir, on_request, d, &d->control, e);
 }
 
 static enum status take(struct driver *d, const struct policy_loaded *loaded, struct err *e)

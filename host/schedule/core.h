@@ -258,6 +258,7 @@ struct core {
     uint32_t slot_count;
     uint64_t next_serial;
     bool begun, failing, stopped, over;
+    bool halted; /* set by the caller, for good: what runs may end, nothing more is handed out */
     struct core_action *actions;
     uint32_t action_count, action_capacity;
 };

@@ -114,7 +114,7 @@ static void hand_out_fresh(struct core *c, int64_t now)
 
 void core_hand_out(struct core *c, int64_t now)
 {
-    if (c->failing || c->stopped || c->over)
+    if (c->failing || c->stopped || c->over || c->halted)
         return;
     hand_out_fresh(c, now);
     for (uint32_t i = 0; i < c->slot_count; i++) {

@@ -178,7 +178,7 @@ static void end_job(struct driver *d, uint32_t task, const struct verdict *v)
                    task_name(d, &d->work[task], name), e.type, ERR_MESSAGE_MAX - 200,
                    f->err.message);
     if (v->action == VERDICT_STOP)
-        driver_stop(d, &e);
+        stop_begin(d, &e, EXIT_STOPPED, "stop");
     else
         driver_fail(d, &e, EXIT_FAILED);
 }

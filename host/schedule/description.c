@@ -191,6 +191,18 @@ static enum log_level read_log_level(struct slice profile)
     return LOG_NOTES;
 }
 
+static void read_checkpoint(struct described_checkpoint *c, struct slice profile)
+{
+    enum { KEEP = 5, INTERVAL_SECONDS = 30 };
+    struct slice map = slice_of(NULL, 0);
+    (void)val_get(profile, "checkpoint", &map);
+    int64_t keep = val_get_int(map, "max_checkpoints_to_keep", KEEP);
+    c->enabled = val_get_bool(map, "enabled", false);
+    c->auto_cleanup = val_get_bool(map, "auto_cleanup", true);
+    c->interval = nanoseconds_field(map, "checkpoint_interval_seconds", INTERVAL_SECONDS);
+    c->keep = keep < 1 ? 1 : keep > INT32_MAX ? INT32_MAX : (uint32_t)keep;
+}
+
 /* What a policy decides: a running job may get it anew. */
 static enum status read_policy(struct description *d, struct err *e)
 {
@@ -204,6 +216,7 @@ static enum status read_policy(struct description *d, struct err *e)
     d->log_level = read_log_level(d->profile);
     read_timeouts(d, limits);
     read_restarts(d, intensity);
+    read_checkpoint(&d->checkpoint, d->profile);
     enum status st = read_quarantined(d, limits, e);
     return st == ST_OK ? rules_read(d->profile, &d->arena, &d->rules, e) : st;
 }
@@ -215,7 +228,8 @@ static enum status read_profile(struct description *d, struct err *e)
         d->profile = checkpoint;
     (void)val_get(d->profile, "checkpoint", &checkpoint);
     d->durable = val_get_bool(checkpoint, "durable", true);
-    return read_policy(d, e);
+    enum status st = text_field(d, checkpoint, "checkpoint_dir", &d->checkpoint.dir, e);
+    return st == ST_OK ? read_policy(d, e) : st;
 }
 
 enum status description_take_profile(struct description *d, struct slice profile, struct err *e)

@@ -27,6 +27,14 @@ struct described_step {
 /* log.level: what is told while the job runs. Errors always are. */
 enum log_level { LOG_ERRORS, LOG_WARNINGS, LOG_NOTES, LOG_ALL };
 
+/* checkpoint.*: of the whole job. `dir` is part of the plan, the rest is policy. */
+struct described_checkpoint {
+    bool enabled, auto_cleanup;
+    const char *dir;  /* NULL: in the job's folder */
+    int64_t interval; /* nanoseconds, 0: none by the clock */
+    uint32_t keep;
+};
+
 struct description {
     struct buf encoded;
     struct arena arena;
@@ -41,6 +49,7 @@ struct description {
     struct slice fingerprints;          /* encoded, for schedule/changes.h */
     uint64_t split_size, sort_buffer;   /* 0: not said */
     bool has_seed, durable;
+    struct described_checkpoint checkpoint;
     uint64_t seed;
     struct slice profile; /* encoded */
     uint64_t profile_hash;

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { POLL_MS = 200, LEAVE_MS = 2000, MILLISECOND = 1000000, STAGES_MAX = 8, EXIT_BY_SIGNAL = 128 };
+enum { POLL_MS = 200, LEAVE_MS = 2000, MILLISECOND = 1000000, STAGES_MAX = 8, LOOK_MS = 10 };
 
 /* --- events --- */
 
@@ -102,15 +102,13 @@ const int driver_stop_signals[STOP_SIGNALS] = { SIGINT, SIGTERM, SIGHUP };
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-    struct driver *d = handle->data;
-    if (d->ending)
-        return;
-    struct err e;
-    (void)err_set(&e, ST_INTERRUPTED, "stopped by %s",
-                  number == SIGINT ? "an interrupt (SIGINT)"
-                  : number == SIGHUP ? "the end of its terminal (SIGHUP)" : "SIGTERM");
-    d->stop_signal = number;
-    driver_fail(d, &e, EXIT_BY_SIGNAL + number);
+    stop_by_signal(handle->data, number);
+}
+
+void driver_look_often(struct driver *d)
+{
+    d->polling = true;
+    (void)uv_timer_start(&d->poll_timer, on_poll, LOOK_MS, LOOK_MS);
 }
 
 /* --- a turn of the loop --- */
@@ -131,6 +129,10 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct driver *d = prepare->data;
     carry_out(d);
+    stop_turn(d);
+    if (d->stopping && d->ending)
+        carry_out(d); /* the workers are killed now and not a turn later */
+    checkpoint_turn(d);
     if (d->journal)
         journal_settle(d->journal); /* the workers have their assignments */
     if (!d->ending)
@@ -264,11 +266,6 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     driver_deliver(d, &(struct core_event){ .kind = CORE_STOP });
 }
 
-void driver_stop(struct driver *d, const struct err *why)
-{
-    driver_fail(d, why, EXIT_STOPPED);
-}
-
 void driver_end(struct driver *d, int code)
 {
     if (d->ending)
@@ -306,6 +303,8 @@ static enum status open_core(struct driver *d, struct err *e)
         return err_memory(e, "the worker slots", d->workers * sizeof *d->running);
     struct pool_handlers handlers = { carry_message, carry_worker_end, d };
     enum status st = open_rules(d, e);
+    if (st == ST_OK)
+        st = checkpoints_open(d, e);
     if (st == ST_OK)
         st = core_open(&d->core, d->workers, &limits, e);
     return st == ST_OK ? pool_open(&d->loop, "worker", d->workers, &handlers, &d->pool, e) : st;
@@ -351,6 +350,7 @@ static void driver_free(struct driver *d)
 {
     free_work(d);
     decide_free(d);
+    checkpoints_close(d);
     core_close(&d->core);
     pool_close(d->pool);
     for (uint32_t i = 0; d->failures && i < d->workers; i++)
@@ -447,6 +447,7 @@ int job_run(const struct run_options *options, const struct job_observer *observ
     steps_start(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     CHECK(d->ending && pool_live(d->pool) == 0);
+    checkpoint_end(d);
     control_close(d->control);
     policy_close(d->policy);
     finish_cleanup(d);

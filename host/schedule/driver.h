@@ -5,6 +5,9 @@
  *   failed.c   what the ends of attempts mean: a struct err with all that is known
  *   decide.c   verdicts: asked for, journalled, carried out
  *   change.c   another profile for the running job
+ *   requests.c what commands ask of the running job
+ *   checkpoint.c  checkpoints of the job, and what they need of rounds that are over
+ *   stop.c     the end of a job that is to be gone on with
  *   aside.c    records put aside: what attempts are told, what they bring, how many may be
  *   steps.c    what comes next: prepare, run, stop test, publish
  *   restore.c  a job that goes on: where it stood, and what is done (restore.h)
@@ -151,6 +154,8 @@ extern const int driver_stop_signals[STOP_SIGNALS];
 
 enum { FAN_IN = 64 }; /* sorted segments a reduce opens at a time */
 
+struct checkpoints;
+
 struct driver {
     const struct run_options *options;
     const struct job_observer *observer;
@@ -206,6 +211,7 @@ struct driver {
     struct running *running;     /* by slot */
     struct failure **failures;   /* by slot: of its attempt, or NULL */
     struct policy *policy;       /* NULL: not needed yet */
+    struct checkpoints *checkpoints;
     struct control *control;     /* NULL: nobody is listened to */
     struct control_reply *change; /* who waits for another profile to be loaded, or NULL */
     struct buf change_name;      /* of that profile, NUL-terminated */
@@ -226,6 +232,11 @@ struct driver {
     /* the end */
     uint32_t told_no_checkpoint; /* of how many tasks */
     bool told_short; /* that a worker could not be started */
+    bool stopping; /* nothing is handed out, the end waits for a checkpoint */
+    struct err stop_why;
+    int stop_code;
+    const char *stop_reason;
+    int64_t stop_until;
     bool ending;
     int64_t ending_since;
     bool start_failed; /* not even the journal could be made */
@@ -251,8 +262,8 @@ enum status driver_make_work(struct driver *d, const struct work_group *groups, 
                              struct err *e);
 /* Starts the spooling of standard input; steps_spooled follows. */
 void driver_spool(struct driver *d, const char *path);
-/* Ends the job at once, in good order, to be resumed later (exit code 75). */
-void driver_stop(struct driver *d, const struct err *why);
+/* Soon something is waited for: the loop looks at what workers do much more often from now on. */
+void driver_look_often(struct driver *d);
 /* Ends the job with a failure: workers are killed, the exit code follows from the status unless
  * `code` says it. The first one counts. */
 void driver_fail(struct driver *d, const struct err *e, int code);
@@ -306,11 +317,59 @@ enum status decide_open_policy(struct driver *d, struct err *e);
 void decide_free(struct driver *d);
 
 /* change.c */
-/* Listens for `lmr profile use`. */
-enum status change_open(struct driver *d, struct err *e);
+/* `lmr profile use` */
+void change_ask(struct driver *d, struct control_reply *reply, struct slice request);
 /* policy_handlers.loaded */
 void change_loaded(void *driver, enum status st, const struct policy_loaded *loaded,
                    const struct err *problem);
+
+/* requests.c */
+/* Listens in the job's folder. */
+enum status requests_open(struct driver *d, struct err *e);
+
+/* stop.c */
+/* Ends the job in good order, to be resumed later; `code` is its exit code, `reason` that of the
+ * checkpoint (a constant). The second time it ends at once. */
+void stop_begin(struct driver *d, const struct err *why, int code, const char *reason);
+/* Once a turn: what is waited for may be there. */
+void stop_turn(struct driver *d);
+void stop_by_signal(struct driver *d, int number);
+void stop_by_demand(struct driver *d, struct control_reply *reply);
+
+/* checkpoint.c */
+enum status checkpoints_open(struct driver *d, struct err *e);
+/* Of a job that is taken up, under its lock: goes back to the checkpoint that was asked for, and
+ * finishes what a killed one had begun of that. *journal is which journal to read: in a dry run
+ * nothing is changed, and it is that checkpoint. */
+enum status checkpoint_return(struct driver *d, const char *job_dir, const char **journal,
+                              struct err *e);
+/* Before anything is made: ST_USAGE when checkpoint_dir cannot be written. */
+enum status checkpoint_check_dir(struct driver *d, struct err *e);
+/* The journal is open: what there is already of a job that goes on. */
+enum status checkpoint_begin(struct driver *d, struct err *e);
+/* Once a turn: makes one if it is time to, or if one was asked for. */
+void checkpoint_turn(struct driver *d);
+/* A phase is over; the reason in words ("maps done"). */
+void checkpoint_phase(struct driver *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Makes one here and now. */
+void checkpoint_now(struct driver *d, const char *reason);
+/* Something has committed since the last one. */
+bool checkpoint_is_behind(const struct driver *d);
+/* `lmr checkpoint` */
+void checkpoint_ask(struct driver *d, struct control_reply *reply);
+/* A file that rounds from the first place on have needed up to the second one (both included; steps
+ * from 1) is removed, or kept as long as a checkpoint needs it. */
+void checkpoint_remove_file(struct driver *d, const char *path, uint32_t from_step, uint32_t from_round,
+                            uint32_t step, uint32_t round);
+/* checkpoint.auto_cleanup */
+bool checkpoint_cleans_up(const struct driver *d);
+/* The result is published: none is needed any more. */
+void checkpoint_complete(struct driver *d);
+/* Waits for the one that is being made. */
+void checkpoint_wait(struct driver *d);
+/* The loop has ended: the same, and who still waits for one is told. Before control_close. */
+void checkpoint_end(struct driver *d);
+void checkpoints_close(struct driver *d);
 
 /* aside.c */
 enum status aside_put(const struct driver *d, const struct work *w, struct attempt_id id,

@@ -341,6 +341,8 @@ static bool has_committed(const struct driver *d)
 static void close_failed(struct driver *d)
 {
     sys_rmdir(d->place.quarantine_dir);
+    if (d->exit_code == EXIT_FAILED && has_committed(d) && checkpoint_is_behind(d))
+        checkpoint_now(d, "failed");
     const char *state = d->stop_signal || d->exit_code == EXIT_STOPPED ? "stopped" : "failed";
     if (d->failure.status == ST_DISK_FULL && d->failure.os_error == EFBIG)
         advise_on_file_size(d);
@@ -379,6 +381,7 @@ static void close_journal(struct driver *d)
  * not printed again, and so must be known as complete before the parts go. */
 static void complete(struct driver *d)
 {
+    checkpoint_complete(d);
     if (d->place.output_dir && journal_flush(d->journal, NULL) == ST_OK)
         journal_last(d->journal);
     if (restore_version(d) > 1)
@@ -420,6 +423,8 @@ void finish_cleanup(struct driver *d)
         sys_rmdir(d->place.quarantine_dir); /* unless something is in it */
         if (finish_keeps_runs(d))
             keep_runs(d);
+        else if (!checkpoint_cleans_up(d))
+            report_note(d, "nothing is removed (checkpoint.auto_cleanup = false); lmr rm %s does it", d->place.job_id);
         else if (place_remove_temporary(&d->place, true, &e) != ST_OK)
             report_warning(d, "temporary files are left: %s", e.message);
     } else {

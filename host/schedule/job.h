@@ -51,6 +51,7 @@ struct run_options {
     bool quarantined; /* with resume: a complete job tries again what it had put aside */
     /* With resume, absolute: where its output directory (work folder's parent) is now; NULL: where it was. */
     const char *moved_output, *moved_work;
+    unsigned from;    /* with resume: goes back to that checkpoint first; 0: to none */
 };
 
 enum { SPLIT_SIZE_DEFAULT = 32 << 20, SORT_BUFFER_DEFAULT = 64 << 20 };

@@ -97,7 +97,10 @@ enum status restore_open(struct driver *d, int *code, struct err *e)
     if (st != ST_OK)
         return st == ST_END ? ST_USAGE : st;
     const char *path = place_join(&d->place, dir, "journal.db");
-    st = path ? past_read(path, &r->past, e) : err_memory(e, "a path", strlen(dir));
+    st = path ? checkpoint_return(d, dir, &path, e) : err_memory(e, "a path", strlen(dir));
+    if (st != ST_OK)
+        return st;
+    st = past_read(path, &r->past, e);
     if (st != ST_OK)
         return damage_advise(dir, e);
     if (st == ST_OK)

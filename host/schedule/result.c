@@ -310,6 +310,16 @@ static enum status sum_counters(struct driver *d)
     return st;
 }
 
+/* What the round read, which the one before it wrote, and the runs of its own. */
+static void remove_files(struct driver *d, const struct kept_files *old)
+{
+    uint32_t step = d->step + 1, before = d->round > 0 ? d->round - 1 : 0;
+    bool first = d->round <= 1; /* what it read is of an earlier step */
+    for (size_t i = 0; i < old->count; i++)
+        checkpoint_remove_file(d, (const char *)old->files[i].path.p, first ? d->step : step, before, step,
+                               d->round);
+}
+
 static void remove_runs(struct driver *d)
 {
     struct buf path = BUF_EMPTY;
@@ -317,7 +327,7 @@ static void remove_runs(struct driver *d)
         if (!d->work[i].dropped &&
             attempt_path(d, &d->work[i], d->work[i].winner, d->place.work_dir, ".run", &path) ==
                 ST_OK)
-            (void)sys_unlink((const char *)path.p, NULL);
+            checkpoint_remove_file(d, (const char *)path.p, d->step + 1, d->round, d->step + 1, d->round);
     buf_free(&path);
 }
 
@@ -341,7 +351,7 @@ enum status result_round(struct driver *d, struct err *e)
     else if (d->journal && d->at == AT_RUN)
         st = journal_flush(d->journal, e);
     if (st == ST_OK && d->journal && !finish_keeps_runs(d)) { /* the journal has what follows */
-        kept_unlink(&old);
+        remove_files(d, &old);
         if (d->at == AT_RUN)
             remove_runs(d);
     }

@@ -242,7 +242,9 @@ static void begin_round(struct driver *d)
 
 static void begin_step(struct driver *d)
 {
-    kept_unlink(&d->step_input);
+    for (size_t i = 0; i < d->step_input.count; i++) /* the step before read them */
+        checkpoint_remove_file(d, (const char *)d->step_input.files[i].path.p, d->step - 1, 0, d->step,
+                               UINT32_MAX);
     kept_free(&d->step_input);
     d->step_input = d->pairs;
     d->pairs = (struct kept_files){ NULL, 0, 0 };
@@ -259,6 +261,7 @@ static void step_done(struct driver *d)
     }
     if (step_of(d)->reread)
         drop_previous(d);
+    checkpoint_phase(d, "step %u done", d->step + 1);
     d->step++;
     begin_step(d);
 }
@@ -281,6 +284,7 @@ static void last_round_done(struct driver *d)
 
 static void next_round(struct driver *d)
 {
+    checkpoint_phase(d, "round %u done", d->round);
     d->round++;
     begin_round(d);
 }
@@ -385,7 +389,9 @@ static enum status make_place(struct driver *d, struct err *e)
         d->start_failed = true;
     }
     if (st == ST_OK)
-        st = change_open(d, e);
+        st = checkpoint_begin(d, e);
+    if (st == ST_OK)
+        st = requests_open(d, e);
     return st;
 }
 
@@ -469,7 +475,9 @@ static void go_on(struct driver *d)
     if (!holds(d, st, &e))
         return;
     journal_driver(d);
-    st = change_open(d, &e);
+    st = checkpoint_begin(d, &e);
+    if (st == ST_OK)
+        st = requests_open(d, &e);
     if (st == ST_OK)
         st = journal_flush(d->journal, &e);
     if (!holds(d, st, &e))
@@ -533,6 +541,8 @@ static void described(struct driver *d)
         st = plan_inputs(d, &e);
     if (st == ST_OK)
         st = check_sides(d, &e);
+    if (st == ST_OK && !d->options->dry_run)
+        st = checkpoint_check_dir(d, &e);
     if (!holds(d, st, &e))
         return;
     retry_budget_init(&d->budget, d->job.rules.budget_tokens, d->job.rules.budget_refill);
