@@ -9,6 +9,7 @@
  *   4. aside-K/…           files and later checkpoints */
 #include "recover/checkpoint.h"
 
+#include "base/failpoint.h"
 #include "base/sys.h"
 #include "data/codec.h"
 #include "recover/history.h"
@@ -214,7 +215,10 @@ static enum status move(const char *from, const char *to, struct err *e)
 /* Under both names, so that there is a journal at any moment; a copy where no links can be made. */
 static enum status link_journal(const char *db, const char *old, struct err *e)
 {
-    return link(db, old) == 0 ? ST_OK : copy_bytes(db, old, e);
+    failpoint("back.link:before");
+    enum status st = link(db, old) == 0 ? ST_OK : copy_bytes(db, old, e);
+    failpoint("back.link:after");
+    return st;
 }
 
 /* A log that a reader has kept from being brought into the file stays with it. */
@@ -367,6 +371,25 @@ static enum status clear_folder(const struct back *b, const char *dir, const str
     return st;
 }
 
+/* The folder that a journal names is the job's own, unless it was moved or copied since: then what it names
+ * elsewhere may be its original's, and is left alone. */
+static bool is_at_home(const struct back *b, struct history *h)
+{
+    struct buf rows = BUF_EMPTY;
+    struct slice row;
+    struct val_cursor c;
+    struct stat here, there;
+    char dir[PATH_MAX];
+    bool home = true;
+    if (history_query(h, "SELECT value FROM job WHERE key = 'job_dir'", slice_of(NULL, 0), &rows, NULL) == ST_OK &&
+        val_array(buf_slice(&rows), &c) > 0 && val_skip(&c, &row) == ST_OK &&
+        val_get_cstr(row, "value", dir, sizeof dir))
+        home = stat(dir, &there) == 0 && stat(b->job_dir, &here) == 0 && here.st_dev == there.st_dev &&
+               here.st_ino == there.st_ino;
+    buf_free(&rows);
+    return home;
+}
+
 static enum status clear_named(const struct back *b, struct history *h, const struct names *names,
                                struct err *e)
 {
@@ -377,7 +400,8 @@ static enum status clear_named(const struct back *b, struct history *h, const st
     enum status st = history_query(
         h, "SELECT DISTINCT value FROM job WHERE key IN ('stage_dir', 'work_dir')", slice_of(NULL, 0), &rows, e);
     uint64_t n = st == ST_OK ? val_array(buf_slice(&rows), &c) : 0;
-    for (uint64_t i = 0; i < n && st == ST_OK && val_skip(&c, &row) == ST_OK; i++)
+    bool home = is_at_home(b, h);
+    for (uint64_t i = 0; i < n && home && st == ST_OK && val_skip(&c, &row) == ST_OK; i++)
         if (val_get_cstr(row, "value", dir, sizeof dir))
             st = clear_folder(b, dir, names, e);
     buf_free(&rows);
