@@ -38,9 +38,9 @@ local function look_for_driver(job, path)
    if job.driver == "gone" then job.state = "gone" end
 end
 
---- Opens a journal → job; or nil, message.
-function M.open(path)
-   local ok, message = native.open(path)
+--- Opens a journal → job; or nil, message. still: nobody writes it, and no trace is to be left.
+function M.open(path, still)
+   local ok, message = native.open(path, still)
    if not ok then return nil, message end
    local job = {}
    local sql = "SELECT key, value FROM job WHERE key NOT IN ('description', 'profile', 'statistics')"
@@ -56,7 +56,23 @@ function M.open(path)
    return job
 end
 
---- The same for a command that needs it.
+--- "running on alpha, process 4711", or nil: it does not run.
+function M.driver_words(job)
+   if not job.is_running or job.state == "gone" or not job.pid then return nil end
+   return ("%s, process %d"):format(job.host or "a host that is not known", job.pid)
+end
+
+--- Kept checkpoints: rows of the table, their paths as they can be opened here (a job's folder may have moved).
+function M.checkpoints(job)
+   local list = native.query "SELECT * FROM checkpoint ORDER BY number"
+   for _, c in ipairs(list) do
+      local moved = ("%s/checkpoints/%s"):format(job.dir, c.path:match("([^/]*)$"))
+      if not native.size(c.path) and native.size(moved) then c.path = moved end
+   end
+   return list
+end
+
+--- The same as open for a command that needs it.
 function M.need(argument)
    local job, message = M.open(argument.journal)
    if not job then native.usage(message) end

@@ -2,6 +2,7 @@
 local _, native = ...
 local text = require "mr.report_text"
 local journal = require "mr.report_job"
+local disk = require "mr.report_disk"
 
 local SLOWEST, COUNTERS, WARNINGS = 5, 20, 5
 
@@ -30,13 +31,35 @@ local function medians()
    return by_kind
 end
 
-local function gather(job)
+-- What attempts have done so far, as the driver tells: the newest, and with it the tasks. nil: it does not answer.
+local function progress_of(argument)
+   local reply = argument.progress
+   return type(reply) == "table" and reply.ok and reply or nil
+end
+
+-- Attempts that run: those of the journal, with what the driver knows of them.
+local function running(argument)
+   local told, list = {}, {}
+   local progress = progress_of(argument)
+   for _, a in ipairs(progress and progress.running or {}) do told[a.attempt or ""] = a end
+   for _, row in ipairs(native.query "SELECT * FROM running ORDER BY started, task") do
+      local name = journal.attempt_name(row)
+      local a = told[name] or {}
+      list[#list + 1] = { attempt = name, worker = row.worker, started = row.started, records = a.records,
+         bytes = a.bytes, fraction = a.fraction, status = a.status }
+   end
+   return list
+end
+
+local function gather(job, argument)
    local facts = { job = job, tasks = journal.tasks(job), failures = journal.failures(),
       statistics = journal.statistics(), attempts = journal.value_of "SELECT count(*) AS value FROM attempt",
       quarantined = journal.quarantined(), files = journal.quarantine_files(job), slowest = slowest(),
       medians = medians(),
       warnings = native.query "SELECT time, text FROM event WHERE kind = 'warning' ORDER BY time, rowid" }
    facts.counters, facts.counter_list = journal.counters()
+   facts.disk, facts.checkpoints = disk.of(job), journal.checkpoints(job)
+   facts.running = running(argument)
    facts.failed = 0
    for _, f in ipairs(facts.failures) do facts.failed = facts.failed + f.n end
    return facts
@@ -46,6 +69,7 @@ end
 
 local function state_words(job)
    if job.state == "gone" then return "its driver is gone" end
+   if job.driver == "alive" then return ("%s on %s"):format(job.state, journal.driver_words(job)) end
    if job.driver ~= "unknown" then return job.state end
    return job.state .. " (whether its driver still lives is not known)"
 end
@@ -58,7 +82,17 @@ local function output_words(job)
    return job.output_dir .. " (nothing there yet)"
 end
 
-local function head(job)
+local function disk_words(facts)
+   local words = disk.words(facts.disk)
+   if facts.disk.elsewhere > 0 then words = ("%s (%s of it state)"):format(words, text.size(facts.disk.state)) end
+   if #facts.checkpoints == 0 then return words end
+   local newest = facts.checkpoints[#facts.checkpoints]
+   return ("%s, with %s, the newest number %d of %s"):format(words, text.count(#facts.checkpoints, "checkpoint"),
+      newest.number, text.date(newest.time))
+end
+
+local function head(facts)
+   local job = facts.job
    text.line("%s: %s", job.id, state_words(job))
    text.pair("job", (job.name or "?") .. (job.job_file and ", " .. job.job_file or ", without a file"))
    text.pair("started", ("%s, %s %s"):format(text.time(job.created), job.is_running and "running for" or "took",
@@ -66,6 +100,7 @@ local function head(job)
    text.pair("in", job.directory or "?")
    text.pair("output", output_words(job))
    if job.profile_name then text.pair("profile", job.profile_name) end
+   text.pair("disk", disk_words(facts))
    if job.message and job.message ~= "" then text.pair("message", job.message) end
 end
 
@@ -79,6 +114,24 @@ local function tasks_table(tasks)
    text.line ""
    text.table({ { "tasks" }, { "planned", right = true }, { "done", right = true }, { "failed", right = true },
       { "dropped", right = true } }, rows)
+end
+
+local MOST_RUNNING = 20
+
+-- How far those have come that a worker has.
+local function running_table(list)
+   if #list == 0 then return end
+   local rows, now = {}, os.time() * 1000000000
+   for i = 1, math.min(#list, MOST_RUNNING) do
+      local a = list[i]
+      rows[i] = { text.safe(a.attempt), text.duration(text.seconds(a.started, now)),
+         a.records and text.count(a.records) or "", a.bytes and text.size(a.bytes) or "",
+         a.fraction and ("%d %%"):format(math.floor(100 * a.fraction)) or "", text.safe(a.status or "") }
+   end
+   text.line ""
+   text.table({ { "running" }, { "for", right = true }, { "records", right = true }, { "bytes", right = true },
+      { "of it", right = true }, { "", cut = "end" } }, rows)
+   if #list > MOST_RUNNING then text.line("  … and %d more (--json has them all)", #list - MOST_RUNNING) end
 end
 
 local ORDER = { "retry", "quarantine", "recompute", "drop_task", "fail", "stop", "abort", "none" }
@@ -168,8 +221,9 @@ end
 
 local function write(facts)
    local job = facts.job
-   head(job)
+   head(facts)
    tasks_table(facts.tasks)
+   if job.is_running and job.state ~= "gone" then running_table(facts.running) end
    if #facts.failures > 0 then failures_table(facts.failures) end
    recovery_lines(facts)
    slowest_table(facts)
@@ -206,6 +260,16 @@ local function texts(warning_rows)
    return list
 end
 
+local function running_objects(facts)
+   if not facts.job.is_running or facts.job.state == "gone" then return nil end
+   local list = {}
+   for i, a in ipairs(facts.running) do
+      list[i] = { attempt = a.attempt, worker = a.worker, started = text.timestamp(a.started), records = a.records,
+         bytes = a.bytes, fraction = a.fraction, status = a.status }
+   end
+   return list
+end
+
 local function write_json(facts)
    local job = facts.job
    local files, slow = {}, {}
@@ -221,10 +285,11 @@ local function write_json(facts)
       tasks = by_kind(facts.tasks), failures = by_type(facts.failures), attempts = facts.attempts,
       failed_attempts = facts.failed, quarantined = facts.quarantined, statistics = facts.statistics,
       quarantine_files = files, slowest = slow, counters = text.object(facts.counters),
-      warnings = texts(facts.warnings) }
+      warnings = texts(facts.warnings), disk_bytes = facts.disk.bytes, disk_at_least = facts.disk.at_least,
+      checkpoints = #facts.checkpoints, host = job.host, pid = job.pid, running = running_objects(facts) }
 end
 
 return function(argument)
-   local facts = gather(journal.need(argument))
+   local facts = gather(journal.need(argument), argument)
    if argument.json then write_json(facts) else write(facts) end
 end

@@ -1,8 +1,10 @@
 #include "cli/table.h"
 
+#include "cli/table_keep.h"
+#include "cli/table_rows.h"
+
 #include <assert.h>
 
-#define FIELD(name) offsetof(struct request, name)
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
 #define TIB (MIB * MIB)
@@ -10,10 +12,6 @@
 static const char *const input_formats[] = { "text", "jsonl", "csv", "tsv", "whole", NULL };
 static const char *const output_formats[] = { "text", "tsv", "csv", "jsonl", "raw", NULL };
 static const char *const shells[] = { "bash", NULL };
-
-#define HELP_OPTION                                                                                \
-    { .name = "help", .letter = 'h', .kind = OPTION_FLAG, .field = FIELD(help),             \
-      .help = "print help on this command" }
 
 static const struct option run_options[] = {
     { .name = "output", .letter = 'o', .kind = OPTION_TEXT, .value = "DIR",
@@ -91,13 +89,6 @@ static const struct option run_options[] = {
     HELP_OPTION,
     { .name = NULL },
 };
-
-/* Where a command that reads looks for jobs. */
-#define STATE_DIR_OPTION                                                                           \
-    { .name = "state-dir", .kind = OPTION_TEXT, .value = "DIR", .field = FIELD(run.state_dir),     \
-      .example = "/var/tmp/lmr",                                                                   \
-      .help = "look for jobs in DIR (default: $LMR_STATE_DIR, else $XDG_STATE_HOME/lmr, else "     \
-              "~/.local/state/lmr)" }
 
 static const struct option report_options[] = {
     { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
@@ -237,17 +228,19 @@ static const char run_text[] =
     "    lmr run top.lua logs -- --top 20\n";
 
 static const char jobs_text[] =
-    "Lists the jobs of the state folder, the newest last: id, state, when it started, how long it "
-    "took, how many attempts failed, how many records were put aside, and where the result is.\n"
+    "Lists the jobs of the state folder, the newest last: id, state, tasks done of those planned, when it "
+    "started, how long it took, how many attempts failed, how many records were put aside, how much disk "
+    "it uses (state, runs, parts that are not published, checkpoints), and where the result is or, of a "
+    "running job, who runs it.\n"
     "\n"
     "States: running, publishing, complete, partial (tasks were dropped), failed, stopped; gone: it "
     "was running, and its driver is no more.\n";
 
 static const char show_text[] =
     "Tells of one job: what it is and where it stands, its tasks, what failed and what became of "
-    "it, the slowest tasks, the counters. JOB is an id (word_count-3), a job's name (the latest of "
+    "it, the slowest tasks, the counters, the disk it uses. JOB is an id (word_count-3), a job's name (the latest of "
     "it), the beginning of one, or, left out, the latest of all. A job that runs is shown as it "
-    "stands.\n"
+    "stands, with how far each attempt has come.\n"
     "\n"
     "Examples:\n"
     "\n"
@@ -379,6 +372,19 @@ static const struct command table[] = {
     { .name = "quarantine", .usage = { "[JOB] [--task TASK] [--full]" },
       .summary = "list the records that a job put aside", .text = quarantine_text,
       .options = quarantine_options, .run = command_quarantine },
+    { .name = "checkpoints", .usage = { "[JOB]" }, .summary = "list the checkpoints that are kept of a job",
+      .text = checkpoints_text, .options = checkpoints_options, .run = command_checkpoints },
+    { .name = "checkpoint", .usage = { "JOB" }, .summary = "make a checkpoint of a running job",
+      .text = checkpoint_text, .options = ask_options, .run = command_checkpoint },
+    { .name = "stop", .usage = { "JOB" }, .summary = "stop a running job, so that it can be resumed",
+      .text = stop_text, .options = ask_options, .run = command_stop },
+    { .name = "verify", .usage = { "[JOB]" }, .summary = "tell whether all that is kept of a job is whole",
+      .text = verify_text, .options = verify_options, .run = command_verify },
+    { .name = "rm", .usage = { "[--dry-run] JOB…" }, .summary = "remove jobs, but not their results",
+      .text = rm_text, .options = rm_options, .run = command_rm },
+    { .name = "clean", .usage = { "--older-than TIME [--all] [--dry-run]" },
+      .summary = "remove jobs that ended long ago, but not their results", .text = clean_text,
+      .options = clean_options, .run = command_clean },
     { .name = "replay",
       .usage = { "JOB ATTEMPT [--record N] [--job JOB.lua]", "[JOB [TASK]] --quarantined [--job JOB.lua]" },
       .summary = "run a failed attempt or a record again, in the foreground",

@@ -25,6 +25,8 @@ struct request {
     const char *job_file, *error_type; /* of lmr profile; job_file of lmr replay too */
     int64_t record; /* of lmr replay, with the next two */
     bool has_record, put_aside;
+    const char *older_than; /* of lmr clean, with `all` */
+    bool all;
 };
 
 enum option_kind {
@@ -78,6 +80,12 @@ int command_jobs(struct request *request);
 int command_show(struct request *request);
 int command_why(struct request *request);
 int command_quarantine(struct request *request);
+int command_checkpoints(struct request *request);
+int command_checkpoint(struct request *request);
+int command_stop(struct request *request);
+int command_verify(struct request *request);
+int command_rm(struct request *request);
+int command_clean(struct request *request);
 int command_replay(struct request *request);
 int command_run(struct request *request);
 int command_resume(struct request *request);

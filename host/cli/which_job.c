@@ -93,7 +93,8 @@ static enum status collect(struct jobs *jobs, struct err *e)
     }
     while (st == ST_OK && (entry = readdir(d))) {
         struct found job = { .id = entry->d_name };
-        if (split_id(job.id, &job) && journal_time(jobs->dir, job.id, &job.written))
+        if (job.id[0] != '.' && split_id(job.id, &job) &&
+            journal_time(jobs->dir, job.id, &job.written))
             st = add(jobs, &job, e);
     }
     (void)closedir(d);
@@ -210,8 +211,37 @@ static enum status choose(struct jobs *jobs, const char *word, const char **id, 
     return ST_OK;
 }
 
-enum status which_job(const char *state_dir_option, const char *name_or_null, char *job_dir,
-                      size_t cap, struct err *e)
+/* The only one that begins so; the names of the first of several go into the message. */
+static enum status choose_one(struct jobs *jobs, const char *word, const char **id, struct err *e)
+{
+    char names[512] = "";
+    size_t count = 0, used = 0;
+    *id = NULL;
+    for (size_t i = 0; i < jobs->count; i++) {
+        const struct found *job = &jobs->list[i];
+        if (fits(job, word, FIT_ID)) {
+            *id = job->id;
+            return ST_OK;
+        }
+        if (!*word || !fits(job, word, FIT_PREFIX))
+            continue;
+        *id = job->id;
+        if (count++ < NAMES_SHOWN && used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                     count > 1 ? ", " : "", job->id);
+    }
+    if (count == 0)
+        return none(jobs, word, e);
+    if (count == 1)
+        return ST_OK;
+    return err_set(e, ST_USAGE, "'%s' may be any of %zu jobs: %s%s; write the whole id", word, count,
+                   names, count > NAMES_SHOWN ? ", …" : "");
+}
+
+typedef enum status (*chooser)(struct jobs *jobs, const char *word, const char **id, struct err *e);
+
+static enum status find(const char *state_dir_option, const char *word, chooser one, char *job_dir,
+                        size_t cap, struct err *e)
 {
     struct run_options options = { .state_dir = state_dir_option };
     struct jobs jobs = { .arena = ARENA_EMPTY };
@@ -222,7 +252,7 @@ enum status which_job(const char *state_dir_option, const char *name_or_null, ch
     if (st == ST_OK)
         st = collect(&jobs, e);
     if (st == ST_OK)
-        st = choose(&jobs, name_or_null, &id, e);
+        st = one(&jobs, word, &id, e);
     if (st == ST_OK) {
         int n = snprintf(job_dir, cap, "%s/%s", jobs.dir, id);
         if (n < 0 || (size_t)n >= cap)
@@ -232,4 +262,16 @@ enum status which_job(const char *state_dir_option, const char *name_or_null, ch
     arena_free(&jobs.arena);
     place_free(&place);
     return st;
+}
+
+enum status which_job(const char *state_dir_option, const char *name_or_null, char *job_dir,
+                      size_t cap, struct err *e)
+{
+    return find(state_dir_option, name_or_null, choose, job_dir, cap, e);
+}
+
+enum status which_one_job(const char *state_dir_option, const char *name, char *job_dir, size_t cap,
+                          struct err *e)
+{
+    return find(state_dir_option, name, choose_one, job_dir, cap, e);
 }

@@ -16,4 +16,9 @@
 enum status which_job(const char *state_dir_option, const char *name_or_null, char *job_dir,
                       size_t cap, struct err *e);
 
+/* The same for what removes: `name` is an id, or the beginning of exactly one. ST_USAGE: none or several
+ * begin so. */
+enum status which_one_job(const char *state_dir_option, const char *name, char *job_dir, size_t cap,
+                          struct err *e);
+
 #endif

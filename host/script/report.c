@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -87,7 +88,8 @@ static int report_open(lua_State *L)
 {
     const struct report *r = report_of(L);
     struct err e;
-    enum status st = r->host->open(r->host->context, luaL_optstring(L, 1, NULL), &e);
+    enum status st = r->host->open(r->host->context, luaL_optstring(L, 1, NULL),
+                                   lua_toboolean(L, 2), &e);
     if (st != ST_OK) {
         lua_pushnil(L);
         lua_pushstring(L, e.message);
@@ -140,6 +142,58 @@ static int report_driver(lua_State *L)
     const struct report *r = report_of(L);
     lua_pushstring(L, r->host->driver(luaL_checkstring(L, 1), (long)luaL_checkinteger(L, 2)));
     return 1;
+}
+
+/* --- files --- */
+
+static int report_disk(lua_State *L)
+{
+    const struct report *r = report_of(L);
+    uint64_t bytes = 0;
+    bool all = r->host->disk(r->host->context, luaL_checkstring(L, 1), &bytes);
+    lua_pushinteger(L, (lua_Integer)bytes);
+    lua_pushboolean(L, all);
+    return 2;
+}
+
+static int report_size(lua_State *L)
+{
+    struct stat info;
+    if (stat(luaL_checkstring(L, 1), &info) == 0 && S_ISREG(info.st_mode))
+        lua_pushinteger(L, (lua_Integer)info.st_size);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int report_check(lua_State *L)
+{
+    const struct report *r = report_of(L);
+    struct report_checked found = { .bytes = 0 };
+    struct err e;
+    const char *kind = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+    err_clear(&e);
+    if (r->host->check(r->host->context, kind, path, &found, &e) != ST_OK) {
+        lua_pushnil(L);
+        lua_pushstring(L, e.message);
+        return 2;
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)found.bytes);
+    lua_setfield(L, -2, "bytes");
+    if (found.checksum[0]) {
+        lua_pushstring(L, found.checksum);
+        lua_setfield(L, -2, "checksum");
+    }
+    return 1;
+}
+
+static int report_progress(lua_State *L)
+{
+    const struct report *r = report_of(L);
+    lua_Integer total = luaL_optinteger(L, 1, 0);
+    r->host->progress(r->host->context, total > 0 ? (uint64_t)total : 0);
+    return 0;
 }
 
 /* --- quarantine files --- */
@@ -300,6 +354,10 @@ static void add_natives(lua_State *L, struct report *r)
                                           { "query", report_query },
                                           { "driver", report_driver },
                                           { "decode", report_decode },
+                                          { "disk", report_disk },
+                                          { "size", report_size },
+                                          { "check", report_check },
+                                          { "progress", report_progress },
                                           { "read_quarantine", read_quarantine },
                                           { "write", report_write },
                                           { "usage", report_usage },
