@@ -42,8 +42,8 @@ end
 local function write_json(job, list)
    local objects = {}
    for i, c in ipairs(list) do
-      objects[i] = { number = c.number, time = text.timestamp(c.time), reason = c.reason, path = c.path, bytes = c.bytes,
-         step = c.step, round = c.round, done = c.done, tasks = c.tasks, there = c.there }
+      objects[i] = { number = c.number, time = text.timestamp(c.time), reason = c.reason, path = c.path,
+         bytes = c.bytes, step = c.step, round = c.round, done = c.done, tasks = c.tasks, there = c.there }
    end
    text.json { id = job.id, state = job.state, checkpoints = objects }
 end

@@ -1,6 +1,7 @@
 -- report_disk.lua: what a job takes on disk: state folder, runs, parts that are not published, checkpoints.
 local _, native = ...
 local text = require "mr.report_text"
+local journal = require "mr.report_job"
 
 local M = {}
 
@@ -16,9 +17,9 @@ local function folders_of(job)
       if not path or seen[path] or path:sub(1, #job.dir + 1) == job.dir .. "/" or not is_own(job, path) then return end
       seen[path], list[#list + 1] = true, path
    end
-   add(job.work_dir)
-   add(job.stage_dir)
-   for _, row in ipairs(native.query "SELECT path FROM checkpoint") do add(row.path:match("^(.*)/[^/]*$")) end
+   add(job.work_dir and journal.place(job, job.work_dir))
+   add(job.stage_dir and journal.place(job, job.stage_dir))
+   for _, c in ipairs(journal.checkpoints(job)) do add(c.path:match("^(.*)/[^/]*$")) end
    return list
 end
 

@@ -56,19 +56,33 @@ function M.open(path, still)
    return job
 end
 
---- "running on alpha, process 4711", or nil: it does not run.
+--- It has a result; nothing is left to do but to try again what was put aside.
+function M.is_over(job)
+   return job.written_state == "complete" or job.written_state == "partial"
+end
+
+-- Where the job's folder was when its journal was written: named there, or known by the folder in it.
+local function old_dir(job)
+   return job.job_dir or (job.work_dir or ""):match("^(.*/" .. job.id:gsub("%p", "%%%0") .. ")/work$")
+end
+
+--- A path that the journal names, as it is now if the job's folder was moved.
+function M.place(job, path)
+   local was = old_dir(job)
+   if not was or was == job.dir or path:sub(1, #was + 1) ~= was .. "/" then return path end
+   return job.dir .. path:sub(#was + 1)
+end
+
+--- "process 4711 on alpha", or nil: it does not run.
 function M.driver_words(job)
    if not job.is_running or job.state == "gone" or not job.pid then return nil end
-   return ("%s, process %d"):format(job.host or "a host that is not known", job.pid)
+   return ("process %d on %s"):format(job.pid, job.host or "a host that is not known")
 end
 
 --- Kept checkpoints: rows of the table, their paths as they can be opened here (a job's folder may have moved).
 function M.checkpoints(job)
    local list = native.query "SELECT * FROM checkpoint ORDER BY number"
-   for _, c in ipairs(list) do
-      local moved = ("%s/checkpoints/%s"):format(job.dir, c.path:match("([^/]*)$"))
-      if not native.size(c.path) and native.size(moved) then c.path = moved end
-   end
+   for _, c in ipairs(list) do c.path = M.place(job, c.path) end
    return list
 end
 

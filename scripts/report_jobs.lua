@@ -43,7 +43,8 @@ end
 -- Where the result is, or who is at work on it.
 local function where(job)
    local driver = journal.driver_words(job)
-   return driver and "running on " .. driver or text.safe(job.output_dir or "-")
+   if not driver then return text.safe(job.output_dir or "-") end
+   return ("on %s, %d"):format(text.safe(job.host or "?"), job.pid)
 end
 
 local function row_of(job)

@@ -69,7 +69,6 @@ end
 
 local function state_words(job)
    if job.state == "gone" then return "its driver is gone" end
-   if job.driver == "alive" then return ("%s on %s"):format(job.state, journal.driver_words(job)) end
    if job.driver ~= "unknown" then return job.state end
    return job.state .. " (whether its driver still lives is not known)"
 end
@@ -95,6 +94,7 @@ local function head(facts)
    local job = facts.job
    text.line("%s: %s", job.id, state_words(job))
    text.pair("job", (job.name or "?") .. (job.job_file and ", " .. job.job_file or ", without a file"))
+   if job.is_running and job.state ~= "gone" then text.pair("driver", journal.driver_words(job) or "?") end
    text.pair("started", ("%s, %s %s"):format(text.time(job.created), job.is_running and "running for" or "took",
       text.duration(job.took)))
    text.pair("in", job.directory or "?")

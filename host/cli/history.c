@@ -206,7 +206,7 @@ static int job_report(const char *name, const struct request *request, size_t wo
     (void)val_map_end(&argument, &nothing);
     buf_free(&nothing);
     log_err(&e);
-    return EXIT_WRONG_USAGE;
+    return st == ST_CORRUPT ? EXIT_FAILED : EXIT_WRONG_USAGE;
 }
 
 int command_show(struct request *request)

@@ -169,8 +169,23 @@ static enum status ambiguous(const struct jobs *jobs, const char *word, struct e
                    word, names);
 }
 
+/* A folder that has lost its journal. */
+static bool is_hollow(const struct jobs *jobs, const char *word)
+{
+    char path[4096];
+    struct stat info;
+    int n = snprintf(path, sizeof path, "%s/%s", jobs->dir, word);
+    return word[0] && word[0] != '.' && !strchr(word, '/') && n > 0 && (size_t)n < sizeof path &&
+           stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 static enum status none(struct jobs *jobs, const char *word, struct err *e)
 {
+    if (word && is_hollow(jobs, word))
+        return err_set(e, ST_CORRUPT,
+                       "%s/%s/journal.db is gone: nothing is known of that job any more; run it again (rm -r the "
+                       "folder when you do not need what else is in it)",
+                       jobs->dir, word);
     const char *near = NULL;
     const char **ids = arena_alloc(&jobs->arena, (2 * jobs->count + 1) * sizeof *ids);
     if (jobs->count == 0)

@@ -12,7 +12,7 @@
  * NULL: the latest of all. The latest is the one whose journal was written last, so a job that runs
  * or was resumed is later than one that ended before. `state_dir_option` is --state-dir, or NULL.
  * ST_USAGE: there is none, or the beginning fits jobs of several names; the message says which
- * there are. */
+ * there are. ST_CORRUPT: there is a folder of that name, without a journal. */
 enum status which_job(const char *state_dir_option, const char *name_or_null, char *job_dir,
                       size_t cap, struct err *e);
 

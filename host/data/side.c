@@ -87,6 +87,9 @@ static const char *check_frame(struct side *s)
     const struct side_header *h = s->map;
     if (!h || s->size < sizeof *h || memcmp(h->magic, SIDE_MAGIC, sizeof h->magic) != 0)
         return "it is no side file of lmr";
+    for (size_t i = 0; i < sizeof h->reserved / sizeof *h->reserved; i++)
+        if (h->reserved[i] != 0)
+            return "its header does not hold";
     uint64_t body = s->size - sizeof *h;
     uint64_t each = sizeof *s->order + sizeof *s->hashes;
     if (h->pair_bytes > body || h->count > (body - h->pair_bytes) / each)
