@@ -37,16 +37,14 @@ local function progress_of(argument)
    return type(reply) == "table" and reply.ok and reply or nil
 end
 
--- Attempts that run: those of the journal, with what the driver knows of them.
+-- Attempts that run: as the driver tells, with how far each has come; else those of the journal.
 local function running(argument)
-   local told, list = {}, {}
    local progress = progress_of(argument)
-   for _, a in ipairs(progress and progress.running or {}) do told[a.attempt or ""] = a end
-   for _, row in ipairs(native.query "SELECT * FROM running ORDER BY started, task") do
-      local name = journal.attempt_name(row)
-      local a = told[name] or {}
-      list[#list + 1] = { attempt = name, worker = row.worker, started = row.started, records = a.records,
-         bytes = a.bytes, fraction = a.fraction, status = a.status }
+   local list = {}
+   for i, a in ipairs(progress and progress.running or native.query "SELECT * FROM running ORDER BY started, task") do
+      a.speculative = (a.speculative == true or a.speculative == 1) and 1 or 0
+      list[i] = { attempt = journal.attempt_name(a), worker = a.worker, started = a.started, records = a.records,
+         bytes = a.bytes, pairs = a.pairs, fraction = a.fraction }
    end
    return list
 end
@@ -126,11 +124,11 @@ local function running_table(list)
       local a = list[i]
       rows[i] = { text.safe(a.attempt), text.duration(text.seconds(a.started, now)),
          a.records and text.count(a.records) or "", a.bytes and text.size(a.bytes) or "",
-         a.fraction and ("%d %%"):format(math.floor(100 * a.fraction)) or "", text.safe(a.status or "") }
+         a.fraction and ("%d %%"):format(math.floor(100 * a.fraction)) or "" }
    end
    text.line ""
    text.table({ { "running" }, { "for", right = true }, { "records", right = true }, { "bytes", right = true },
-      { "of it", right = true }, { "", cut = "end" } }, rows)
+      { "of it", right = true } }, rows)
    if #list > MOST_RUNNING then text.line("  … and %d more (--json has them all)", #list - MOST_RUNNING) end
 end
 
@@ -265,7 +263,7 @@ local function running_objects(facts)
    local list = {}
    for i, a in ipairs(facts.running) do
       list[i] = { attempt = a.attempt, worker = a.worker, started = text.timestamp(a.started), records = a.records,
-         bytes = a.bytes, fraction = a.fraction, status = a.status }
+         bytes = a.bytes, pairs = a.pairs, fraction = a.fraction }
    end
    return list
 end
