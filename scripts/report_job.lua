@@ -66,8 +66,9 @@ local function old_dir(job)
    return job.job_dir or (job.work_dir or ""):match("^(.*/" .. job.id:gsub("%p", "%%%0") .. ")/work$")
 end
 
---- A path that the journal names, as it is now if the job's folder was moved.
+--- A path that the journal names, as it is now if the job's folder was moved; a relative one lies in that.
 function M.place(job, path)
+   if path:sub(1, 1) ~= "/" then return job.dir .. "/" .. path end
    local was = old_dir(job)
    if not was or was == job.dir or path:sub(1, #was + 1) ~= was .. "/" then return path end
    return job.dir .. path:sub(#was + 1)

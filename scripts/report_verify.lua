@@ -218,10 +218,7 @@ end
 
 -- --- checkpoints ---
 
-local function check_checkpoint(found, c)
-   local part = { job = found.job, journal = c.path, checkpoint = c.number, problems = found.problems, files = 0,
-      bytes = 0 }
-   found.files = found.files + 1
+local function read_checkpoint(found, part, c)
    local size = native.size(c.path)
    if not size then return journal_problem(part, ("%s is gone"):format(c.path)) end
    if size ~= c.bytes then
@@ -235,6 +232,14 @@ local function check_checkpoint(found, c)
    if not check_journal(part) then return end
    part.job = job
    if not journal.is_over(found.job) then check_files(part, false) end
+end
+
+local function check_checkpoint(found, c)
+   local part = { job = found.job, journal = c.path, checkpoint = c.number, problems = found.problems, files = 0,
+      bytes = 0 }
+   found.files = found.files + 1
+   local ok, message = pcall(read_checkpoint, found, part, c)
+   if not ok then journal_problem(part, ("%s is damaged: %s"):format(c.path, tostring(message))) end
 end
 
 -- --- the result ---

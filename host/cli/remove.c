@@ -98,7 +98,7 @@ static bool is_inside(const char *path, const char *dir)
 static void add_folder(struct removing *r, const char *path)
 {
     struct stat info;
-    if (!path || is_inside(path, r->job_dir) || lstat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+    if (!path || path[0] != '/' || is_inside(path, r->job_dir) || lstat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return;
     for (size_t i = 0; i < r->count; i++)
         if (strcmp(r->folders[i], path) == 0)
@@ -123,7 +123,7 @@ static void add_checkpoints(struct removing *r, struct history *h)
         n = val_array(buf_slice(&rows), &c);
     for (uint64_t i = 0; i < n && val_skip(&c, &row) == ST_OK; i++) {
         char *slash = val_get_cstr(row, "path", path, sizeof path) ? strrchr(path, '/') : NULL;
-        if (!slash)
+        if (!slash || path[0] != '/') /* in the job's folder */
             continue;
         *slash = '\0';
         add_folder(r, path);

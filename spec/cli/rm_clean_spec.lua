@@ -90,7 +90,8 @@ end
 -- Makes a job as old as that.
 local function age(p, id, seconds)
    local sql = ([[UPDATE attempt SET started = started - T, ended = ended - T; UPDATE event SET time = time - T;
-      UPDATE job SET value = CAST(value - T AS TEXT) WHERE key = 'created']]):gsub("T", seconds .. "000000000")
+      UPDATE job SET value = CAST(value - T AS TEXT) WHERE key = 'created']])
+      :gsub("%f[%w]T%f[%W]", seconds .. "000000000")
    sh(p, ("sqlite3 state/%s/journal.db %s"):format(id, h.quote(sql)))
 end
 
