@@ -127,6 +127,16 @@ function M.indexes(job)
    return list
 end
 
+--- Checkpoints of map tasks that are there.
+function M.task_checkpoints(job)
+   local dir, list = journal.place(job, job.work_dir or ""), {}
+   for _, name in ipairs(native.names(dir)) do
+      if name:find("%.ckpt$") then list[#list + 1] = dir .. "/" .. name end
+   end
+   table.sort(list)
+   return list
+end
+
 --- Rows of the files that were published: parts of the last step or round, as they were formatted, and those of
 -- mr.output.
 function M.published()

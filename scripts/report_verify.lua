@@ -50,6 +50,9 @@ MEANS = {
    index = function(found)
       return { means = "it is made again", next = resume(found) }
    end,
+   ["task checkpoint"] = function(found, file)
+      return { means = ("%s begins anew, and does not go on from there"):format(file.task), next = resume(found) }
+   end,
 }
 
 -- The same for a job that is over.
@@ -119,14 +122,16 @@ local function check_files(found, with_content)
    end
 end
 
-local function check_indexes(found)
-   for _, path in ipairs(stand.indexes(found.job)) do
-      local result, message = native.check("index", path)
+-- Files that no commit names, and that are made again where they do not hold.
+local function check_others(found, kind, paths, ending)
+   for _, path in ipairs(paths) do
+      local result, message = native.check(kind, path)
       found.files = found.files + 1
       if result then
          found.bytes = found.bytes + result.bytes
-      else
-         add_file(found, { path = path, kind = "index", role = "index", task = path:match("([^/]*)%.index$") }, message)
+      elseif native.size(path) then -- else the job that runs has removed it meanwhile
+         local task = path:match("([^/]*)$"):match("^(.*)%.%d+s?" .. ending) or path:match("([^/]*)" .. ending)
+         add_file(found, { path = path, kind = kind, role = kind, task = task }, message)
       end
    end
 end
@@ -381,7 +386,10 @@ local function verify(found, argument)
    if not check_journal(found) then return end
    native.progress(total_bytes(job))
    check_files(found, true)
-   check_indexes(found)
+   check_others(found, "index", stand.indexes(job), "%.index$")
+   if not journal.is_over(job) then
+      check_others(found, "task checkpoint", stand.task_checkpoints(job), "%.ckpt$")
+   end
    check_result(found)
    is_still_there(found, argument)
    local list = journal.checkpoints(job)

@@ -3,6 +3,7 @@
 #include "base/sys.h"
 #include "data/run.h"
 #include "data/side.h"
+#include "script/checkpoint_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -104,6 +105,21 @@ static enum status check_index(const char *path, check_tick tick, void *context,
     return ST_OK;
 }
 
+/* --- task checkpoints --- */
+
+static enum status check_task_checkpoint(const char *path, check_tick tick, void *context,
+                                         struct report_checked *out, struct err *e)
+{
+    struct buf file = BUF_EMPTY;
+    struct slice first, second;
+    uint64_t records;
+    enum status st = checkpoint_file_read(path, &file, &records, &first, &second, e);
+    out->bytes = file.n;
+    tick(context, file.n);
+    buf_free(&file);
+    return st;
+}
+
 enum status check_file(const char *kind, const char *path, check_tick tick, void *context,
                        struct report_checked *out, struct err *e)
 {
@@ -112,5 +128,7 @@ enum status check_file(const char *kind, const char *path, check_tick tick, void
         return check_run(path, tick, context, out, e);
     if (strcmp(kind, "index") == 0)
         return check_index(path, tick, context, out, e);
+    if (strcmp(kind, "task checkpoint") == 0)
+        return check_task_checkpoint(path, tick, context, out, e);
     return check_bytes(path, tick, context, out, e);
 }

@@ -6,6 +6,7 @@
 #include "data/json.h"
 #include "script/failure.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -163,6 +164,31 @@ static int report_size(lua_State *L)
         lua_pushinteger(L, (lua_Integer)info.st_size);
     else
         lua_pushnil(L);
+    return 1;
+}
+
+static int report_names(lua_State *L)
+{
+    lua_settop(L, 1);
+    DIR *d = opendir(luaL_checkstring(L, 1));
+    const struct dirent *entry;
+    struct buf names = BUF_EMPTY; /* NUL-terminated: nothing may be raised while the folder is open */
+    enum status st = ST_OK;
+    while (d && st == ST_OK && (entry = readdir(d)))
+        st = buf_append(&names, entry->d_name, strlen(entry->d_name) + 1);
+    if (d)
+        (void)closedir(d);
+    struct report *r = report_of(L);
+    buf_free(&r->bytes);
+    r->bytes = names;
+    if (st != ST_OK)
+        return luaL_error(L, "not enough memory");
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (size_t at = 0; at < names.n; at += strlen((const char *)names.p + at) + 1) {
+        lua_pushstring(L, (const char *)names.p + at);
+        lua_rawseti(L, 2, ++n);
+    }
     return 1;
 }
 
@@ -356,6 +382,7 @@ static void add_natives(lua_State *L, struct report *r)
                                           { "decode", report_decode },
                                           { "disk", report_disk },
                                           { "size", report_size },
+                                          { "names", report_names },
                                           { "check", report_check },
                                           { "progress", report_progress },
                                           { "read_quarantine", read_quarantine },

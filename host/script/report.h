@@ -15,8 +15,9 @@
  *   disk(path)        bytes that a tree takes on disk → number, whether that is all: one report looks at so
  *                     many names only
  *   size(path)        of a file → bytes; nil: there is none
- *   check(kind, path) reads a whole file: a "run" with all its blocks, an "index" of a side file, or plain
- *                     "bytes" → { bytes =, checksum = as the journal has it, or nil }; or nil, message
+ *   names(folder)     of what is in it → list, in no order; empty when it cannot be read
+ *   check(kind, path) reads a whole file: a "run" with all its blocks, an "index" of a side file, a "task checkpoint",
+ *                     or plain "bytes" → { bytes =, checksum = as the journal has it, or nil }; or nil, message
  *   progress(total)   shows on a terminal how many bytes of so many were checked; without total: no more
  *   write(text)       to the report
  *   usage(message)    ends the report: what was asked for is wrong

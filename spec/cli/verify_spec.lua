@@ -123,7 +123,7 @@ local function snapshot(p)
       { dir = p.dir }).out
 end
 
-local N = h.sanitized and 6 or 24
+local N = h.sanitized and 5 or 12
 
 describe("lmr verify of a complete job", function()
    local p
@@ -298,6 +298,7 @@ describe("lmr verify of a job without a driver", function()
    local GATED = [[
    local mr = require "mr"
    return mr.job { job_name = "job", map = function(_, line, emit)
+      if line:find("50$") then mr.sleep(0.01) end
       if line == "3000" then
          io.open("there", "w"):close()
          while true do mr.sleep(0.01) end
@@ -315,7 +316,7 @@ describe("lmr verify of a job without a driver", function()
       local p = { dir = dir, state = dir .. "/state", out = dir .. "/out", env = { LMR_STATE_DIR = dir .. "/state" } }
       p.work = p.out .. "/.lmr-job-1"
       local job = h.background({ "run", "--quiet", "job.lua", "in.txt", "-o", "out", "--split-size", "4K", "--workers",
-         "2" }, { dir = dir, env = p.env })
+         "2", "--set", "checkpoint.checkpoint_interval_seconds=0.02" }, { dir = dir, env = p.env })
       h.poll(20, function()
          return h.exists(dir .. "/there") and #h.ls(p.work) > 0 and
             h.sh("sqlite3 -readonly state/job-1/journal.db 'select count(*) from task'", { dir = dir }).out == "3\n"
@@ -334,6 +335,17 @@ describe("lmr verify of a job without a driver", function()
       assert.equal(before, snapshot(p))
       local path = one(p.work, "^map_1.*%.run$")
       flip(p, path, spread(path, N))
+   end)
+
+   it("names a damaged checkpoint of a map", function()
+      local p, job = killed()
+      job:kill("KILL")
+      job:wait(20)
+      local path = one(p.work, "^map_3.*%.ckpt$")
+      flip(p, path, spread(path, N))
+      with_file(path, "", function()
+         assert.equal("map_3 begins anew, and does not go on from there", damaged(p, path).means)
+      end)
    end)
 
    it("works in folders that nobody may write", function()
