@@ -8,13 +8,13 @@ end
 local function write_json(argument)
    for _, job in ipairs(argument.removed) do
       text.json { id = job.id, state = job.state, ended = job.ended and text.timestamp(job.ended) or nil,
-         removed = not job.error and not argument.dry_run, dry_run = argument.dry_run, bytes = job.bytes,
+         removed = not (job.error or argument.dry_run or job.kept), dry_run = argument.dry_run, bytes = job.bytes,
          at_least = job.at_least, note = job.note, error = job.error, kept = job.kept }
    end
 end
 
 local function what_of(job)
-   return job.kept and "checkpoints only" or "all of it"
+   return job.kept and "what it kept" or "all of it"
 end
 
 local function rows_of(list)

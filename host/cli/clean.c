@@ -22,9 +22,11 @@ struct told {
     enum status status;
 };
 
-static void tell(struct told *t, const char *id, const struct removal *r, const char *error)
+static void tell(struct told *t, const char *id, const struct removal *r, bool kept,
+                 const char *error)
 {
     struct val_map m = VAL_MAP_EMPTY;
+    val_map_bool(&m, "kept", kept);
     val_map_str(&m, "id", id);
     val_map_str(&m, "state", r->state[0] ? r->state : NULL);
     if (r->ended)
@@ -90,7 +92,7 @@ static void remove_one(const struct request *request, const char *job_dir, struc
         log_err(&e);
         t->refused = true;
     }
-    tell(t, strrchr(job_dir, '/') + 1, &r, st == ST_OK ? NULL : e.message);
+    tell(t, strrchr(job_dir, '/') + 1, &r, false, st == ST_OK ? NULL : e.message);
 }
 
 int command_rm(struct request *request)
@@ -143,17 +145,19 @@ static void clean_one(const struct request *request, const char *job_dir, int64_
     struct removal r = { .dry_run = request->run.dry_run };
     struct err e;
     err_clear(&e);
-    if (remove_look(job_dir, &r, &e) != ST_OK || r.ended > limit ||
-        (!request->all && !is_over(r.state)))
+    if (remove_look(job_dir, &r, &e) != ST_OK)
         return;
-    enum status st = remove_job(job_dir, &r, &e);
-    if (st == ST_USAGE) /* it runs, or is half published: none that is over */
+    bool whole = r.ended <= limit && (request->all || is_over(r.state));
+    if (!whole && strcmp(r.state, "complete") != 0)
         return;
+    enum status st = whole ? remove_job(job_dir, &r, &e) : remove_kept(job_dir, &r, &e);
+    if (st == ST_USAGE || (st == ST_OK && !whole && r.bytes == 0))
+        return; /* it runs, or is half published; or it keeps nothing */
     if (st != ST_OK) {
         log_err(&e);
         t->refused = true;
     }
-    tell(t, strrchr(job_dir, '/') + 1, &r, st == ST_OK ? NULL : e.message);
+    tell(t, strrchr(job_dir, '/') + 1, &r, !whole, st == ST_OK ? NULL : e.message);
 }
 
 static enum status clean_all(const struct request *request, const char *state_dir, double seconds,

@@ -4,7 +4,9 @@
 #include "base/sys.h"
 #include "cli/disk.h"
 #include "data/codec.h"
+#include "recover/checkpoint.h"
 #include "recover/history.h"
+#include "recover/journal.h"
 #include "schedule/past.h"
 #include "schedule/place.h"
 
@@ -249,7 +251,120 @@ static enum status remove_locked(struct removing *r, const char *journal, struct
     return r->told->dry_run ? ST_OK : remove_all(r, e);
 }
 
-enum status remove_job(const char *job_dir, struct removal *told, struct err *e)
+/* --- what a complete job keeps --- */
+
+static uint64_t blocks_of(struct removing *r, const char *path)
+{
+    uint64_t bytes = 0;
+    (void)disk_tree(path, &r->entries, &bytes);
+    return bytes;
+}
+
+/* A file that the journal names is removed only out of the job's own folders. */
+static bool is_own_file(const struct removing *r, const char *path)
+{
+    if (strstr(path, "/../"))
+        return false;
+    bool own = is_inside(path, r->job_dir);
+    for (size_t i = 0; i < r->count && !own; i++)
+        own = is_inside(path, r->folders[i]);
+    return own;
+}
+
+/* First the journal knows of it no more, then it goes. */
+static enum status forget(const struct checkpoint_list *list, const char *journal, struct err *e)
+{
+    struct journal *j = NULL;
+    if (list->count + list->garbage_count == 0)
+        return ST_OK;
+    enum status st = journal_open(journal, true, &j, e);
+    if (st != ST_OK)
+        return st;
+    for (size_t i = 0; i < list->count; i++)
+        journal_cut_checkpoint(j, list->kept[i].number);
+    for (size_t i = 0; i < list->garbage_count; i++)
+        journal_cut_garbage(j, list->garbage[i].path);
+    return journal_close(j, e);
+}
+
+/* For lmr resume --quarantined. */
+static bool needs_work(const struct removing *r)
+{
+    return past_number(&r->past, "quarantined", 0) > 0;
+}
+
+static enum status drop_file(struct removing *r, const char *path, struct err *e)
+{
+    if (!is_own_file(r, path))
+        return ST_OK;
+    r->told->bytes += blocks_of(r, path);
+    return r->told->dry_run ? ST_OK : sys_unlink(path, e);
+}
+
+static enum status drop_files(struct removing *r, const struct checkpoint_list *list, struct err *e)
+{
+    char dir[PATH_MAX];
+    enum status st = ST_OK;
+    for (size_t i = 0; i < list->garbage_count && st == ST_OK && needs_work(r); i++)
+        st = drop_file(r, list->garbage[i].path, e); /* else it goes with its folder */
+    for (size_t i = 0; i < list->count && st == ST_OK; i++)
+        st = drop_file(r, list->kept[i].path, e);
+    if (list->count > 0 && !r->told->dry_run) {
+        (void)snprintf(dir, sizeof dir, "%s", list->kept[0].path);
+        *strrchr(dir, '/') = '\0';
+        (void)rmdir(dir); /* unless something else is in it */
+    }
+    return st;
+}
+
+/* Its runs and staged parts; they may be in its own folder. */
+static enum status drop_work(struct removing *r, struct err *e)
+{
+    const char *const keys[] = { "work_dir", "stage_dir" };
+    enum status st = ST_OK;
+    if (needs_work(r))
+        return ST_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && st == ST_OK; i++) {
+        const char *dir = past_text(&r->past, keys[i]);
+        bool inside = dir && is_inside(dir, r->job_dir) && strcmp(base_name(dir), "work") == 0;
+        if (!dir || !(inside || (is_own_file(r, dir) && is_own_name(r, dir))))
+            continue;
+        r->told->bytes += blocks_of(r, dir);
+        if (!r->told->dry_run)
+            st = sys_remove_tree(dir, e);
+        if (strcmp(dir, past_text(&r->past, keys[1])) == 0)
+            break;
+    }
+    return st;
+}
+
+static enum status kept_locked(struct removing *r, const char *journal, struct err *e)
+{
+    struct checkpoint_list list = { .arena = ARENA_EMPTY };
+    enum status st = past_read_job(journal, &r->past, e);
+    const char *state = st == ST_OK ? past_text(&r->past, "state") : NULL;
+    r->readable = st == ST_OK;
+    if (!state || strcmp(state, "complete") != 0)
+        return st;
+    find_folders(r, journal);
+    r->told->note[0] = '\0';
+    st = checkpoint_list(r->job_dir, &list, e);
+    if (st == ST_OK && !r->told->dry_run)
+        st = forget(&list, journal, e);
+    if (st == ST_OK)
+        st = drop_files(r, &list, e);
+    if (st == ST_OK)
+        st = drop_work(r, e);
+    checkpoint_list_free(&list);
+    return st;
+}
+
+/* --- both --- */
+
+/* Under the lock, which is not taken to look only. */
+static enum status remove_with(const char *job_dir, struct removal *told,
+                               enum status (*remove)(struct removing *, const char *, struct err *),
+                               struct err *e)
 {
     char journal[PATH_MAX];
     struct place place = { .arena = ARENA_EMPTY };
@@ -269,9 +384,19 @@ enum status remove_job(const char *job_dir, struct removal *told, struct err *e)
         st = refuse_running(r, e);
     past_free(&r->past);
     if (st == ST_OK)
-        st = remove_locked(r, journal, e);
+        st = remove(r, journal, e);
     past_free(&r->past);
     place_free(&place);
     sys_free(r);
     return st;
+}
+
+enum status remove_job(const char *job_dir, struct removal *told, struct err *e)
+{
+    return remove_with(job_dir, told, remove_locked, e);
+}
+
+enum status remove_kept(const char *job_dir, struct removal *told, struct err *e)
+{
+    return remove_with(job_dir, told, kept_locked, e);
 }

@@ -114,8 +114,8 @@ const char rm_text[] =
 const char clean_text[] =
     "Removes jobs, as lmr rm does, that are over (complete or partial) and ended longer ago than --older-than says; "
     "with --all also failed and stopped ones. Running jobs are left alone, and published results "
-    "stay. Of complete jobs that are younger, checkpoints and files that were kept only for "
-    "checkpoints are removed, and nothing else.\n"
+    "stay. Of complete jobs that are younger, what they kept to be gone back to is removed (checkpoints and runs, which "
+    "checkpoint.auto_cleanup = false keeps), and nothing else.\n"
     "\n"
     "Examples:\n"
     "\n"

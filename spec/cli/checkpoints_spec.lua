@@ -4,16 +4,15 @@ local assert = require "luassert"
 local cjson = require "cjson"
 local h = require "spec.helper"
 
--- The last line waits for the file "go".
+-- From line 2000 on it is slow until there is the file "go".
 local JOB = [[
 local mr = require "mr"
 return mr.job { job_name = "job",
    map = function(_, line, emit)
-      if line == "3000" then
-         io.open("there", "w"):close()
-         while not io.open("go") do mr.sleep(0.01) end
-      end
-      emit(tonumber(line) % 100, 1)
+      local n = tonumber(line)
+      if n == 2000 then io.open("there", "w"):close() end
+      if n >= 2000 and not io.open("go") then mr.sleep(0.05) end
+      emit(n % 100, 1)
    end, reduce = mr.sum }
 ]]
 
@@ -144,5 +143,30 @@ describe("lmr rm", function()
       assert.is_true(told.bytes > bytes)
       assert.same({ "mine" }, h.ls(base .. "/kept"))
       assert.same({}, h.ls(p.state))
+   end)
+end)
+
+describe("lmr clean", function()
+   it("takes from young complete jobs what they kept to be gone back to, and nothing else", function()
+      local p = place()
+      h.write(p.dir, "go", "")
+      assert.equal(0, lmr(p, "run", "--quiet", "job.lua", "in.txt", "-o", "out", "--set",
+         "checkpoint.auto_cleanup=false").code)
+      local all = list(p)
+      assert.is_true(#all > 0)
+      assert.is_true(h.exists(p.dir .. "/out/.lmr-job-1"))
+      local result = h.read(p.dir .. "/out/part-00000")
+      local dry = cjson.decode(lmr(p, "clean", "--older-than", "7d", "--dry-run", "--json").out)
+      assert.is_true(dry.kept)
+      assert.same(all, list(p))
+      local told = cjson.decode(lmr(p, "clean", "--older-than", "7d", "--json").out)
+      assert.same({ "job-1", true, false }, { told.id, told.kept, told.removed })
+      assert.equal(dry.bytes, told.bytes)
+      assert.same({}, list(p))
+      assert.is_false(h.exists(p.state .. "/job-1/checkpoints"))
+      assert.is_false(h.exists(p.dir .. "/out/.lmr-job-1"))
+      assert.equal(result, h.read(p.dir .. "/out/part-00000"))
+      assert.equal(0, lmr(p, "verify").code)
+      assert.matches("^nothing to remove in ", lmr(p, "clean", "--older-than", "7d").out)
    end)
 end)

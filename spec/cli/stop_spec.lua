@@ -3,7 +3,7 @@ local assert = require "luassert"
 local cjson = require "cjson"
 local h = require "spec.helper"
 
--- Waits at line 500 of its second split for the file "go".
+-- Waits at line 1500 for the file "go"; with SLOW it is slow from there on instead, so that it can be asked.
 local JOB = [[
 local mr = require "mr"
 return mr.job { job_name = "job",
@@ -16,12 +16,15 @@ return mr.job { job_name = "job",
    end, reduce = mr.sum }
 ]]
 
-local function place()
+local SLOW = JOB:gsub('if line == "1500" then', 'if tonumber(line) >= 1500 and not io.open("go") then')
+   :gsub('while not io.open%("go"%) do mr.sleep%(0.01%) end', "mr.sleep(0.05)")
+
+local function place(job)
    local dir = h.tmpdir()
    local lines = {}
    for i = 1, 3000 do lines[i] = i .. "\n" end
    h.write(dir, "in.txt", table.concat(lines))
-   h.write(dir, "job.lua", JOB)
+   h.write(dir, "job.lua", job or JOB)
    return { dir = dir, state = dir .. "/state", env = { LMR_STATE_DIR = dir .. "/state" } }
 end
 
@@ -45,7 +48,7 @@ end
 
 describe("lmr stop", function()
    it("stops a running job, which resume ends with the same result", function()
-      local p = place()
+      local p = place(SLOW)
       local job = start(p)
       local told = lmr(p, "stop", "job")
       assert.equal("", told.err)
