@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 #include "base/sys.h"
+#include "schedule/changes.h"
 
 #include <stdio.h>
 
@@ -188,6 +189,26 @@ static enum status setting_value(struct parser *p, const char *name, const struc
     return ST_OK;
 }
 
+/* "map", "2:reduce". */
+static enum status stage_value(struct parser *p, const char *name, const struct option *o,
+                               const char *text)
+{
+    static const char *const stages[] = { "map", "reduce", "format", "stop", NULL };
+    uint32_t step;
+    enum stage stage;
+    if (stage_parse(text, &step, &stage)) {
+        p->request->accept[p->request->run.accept_count++] = text;
+        return ST_OK;
+    }
+    const char *colon = strchr(text, ':'), *near = nearest_name(colon ? colon + 1 : text, stages);
+    if (near && strcmp(near, colon ? colon + 1 : text) != 0)
+        return err_set(p->e, ST_USAGE,
+                       "%s %s: no such %s; did you mean %.*s%s? (map, reduce, format or stop; of a later "
+                       "step 2:map)",
+                       name, text, o->value, colon ? (int)(colon + 1 - text) : 0, text, near);
+    return wrong_value(p, name, o, text, "no stage, which is map, reduce, format or stop, or 2:map of a later step");
+}
+
 static enum status store_number(struct parser *p, const char *name, const struct option *o,
                                 const char *text, void *field)
 {
@@ -226,6 +247,9 @@ static enum status store(struct parser *p, const char *name, const struct option
         break;
     case OPTION_SETTING:
         status = setting_value(p, name, o, text);
+        break;
+    case OPTION_STAGE:
+        status = stage_value(p, name, o, text);
         break;
     case OPTION_UNSIGNED:
     case OPTION_INT64:
@@ -323,7 +347,8 @@ enum status options_parse(const struct command *command, int argc, char *const *
     size_t room = (size_t)argc + 1;
     request->words = sys_calloc(room, sizeof *request->words);
     request->set = sys_calloc(room, sizeof *request->set);
-    if (!request->words || !request->set)
+    request->accept = sys_calloc(room, sizeof *request->accept);
+    if (!request->words || !request->set || !request->accept)
         return err_memory(e, "the command line", room * sizeof *request->words);
     struct parser p = { command, argc, argv, 0, request, e };
     for (; p.at < argc; p.at++) {
@@ -332,6 +357,7 @@ enum status options_parse(const struct command *command, int argc, char *const *
             return status;
     }
     request->run.set = request->set;
+    request->run.accept = request->accept;
     return ST_OK;
 }
 
@@ -339,5 +365,6 @@ void request_free(struct request *request)
 {
     sys_free(request->words);
     sys_free(request->set);
-    request->words = request->set = NULL;
+    sys_free(request->accept);
+    request->words = request->set = request->accept = NULL;
 }

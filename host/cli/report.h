@@ -26,6 +26,11 @@ void summary_json_end(struct text *t, int exit_code, const struct err *e);
 void plan_write(struct text *t, const struct job_plan_view *plan);
 void plan_json(struct text *t, const struct job_plan_view *plan);
 
+/* What a resume will do, with `tasks` one by one; resume_tasks is the list alone. */
+void resume_write(struct text *t, const struct resume_view *view, bool tasks);
+void resume_tasks(struct text *t, const struct resume_view *view);
+void resume_json(struct text *t, const struct resume_view *view, bool tasks);
+
 /* "complete", "failed", "interrupted", … for an exit code. */
 const char *outcome_name(int exit_code);
 

@@ -43,6 +43,10 @@ static enum status take_options(struct request *request, const char *job_dir, st
     run.resume = job_dir;
     run.quarantined = request->run.quarantined;
     run.from = request->run.from;
+    run.dry_run = request->run.dry_run;
+    run.list_tasks = request->run.list_tasks;
+    run.accept = request->run.accept;
+    run.accept_count = request->run.accept_count;
     run.state_dir = request->run.state_dir;
     st = absolute(request->run.output_dir, arena, &run.moved_output, e);
     if (st == ST_OK)
@@ -61,6 +65,16 @@ static enum status take_options(struct request *request, const char *job_dir, st
     return ST_OK;
 }
 
+/* Without a word: the latest that can be gone on with, or, to tell how it ended, the latest. */
+static enum status find_job(const struct request *request, char *job_dir, size_t cap, struct err *e)
+{
+    const char *state_dir = request->run.state_dir;
+    if (request->word_count == 0 && !request->run.quarantined &&
+        which_open_job(state_dir, job_dir, cap, NULL) == ST_OK)
+        return ST_OK;
+    return which_job(state_dir, request->word_count ? request->words[0] : NULL, job_dir, cap, e);
+}
+
 int command_resume(struct request *request)
 {
     char job_dir[PATH_MAX];
@@ -69,11 +83,14 @@ int command_resume(struct request *request)
     int code = EXIT_WRONG_USAGE;
     enum status st = ST_OK;
     err_clear(&e);
-    if (request->word_count > 1)
+    if (request->run.quarantined && request->run.accept_count > 0)
+        st = err_set(&e, ST_USAGE,
+                     "--accept-change with --quarantined: a complete job runs only what had put records "
+                     "aside again, whatever has changed; leave --accept-change out");
+    else if (request->word_count > 1)
         st = err_set(&e, ST_USAGE, "%s: one job at a time can be resumed", request->words[1]);
     if (st == ST_OK)
-        st = which_job(request->run.state_dir, request->word_count ? request->words[0] : NULL,
-                       job_dir, sizeof job_dir, &e);
+        st = find_job(request, job_dir, sizeof job_dir, &e);
     if (st == ST_OK)
         st = take_options(request, job_dir, &arena, &e);
     if (st == ST_OK)

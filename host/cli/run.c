@@ -31,6 +31,21 @@ static void on_plan(void *context, const struct job_plan_view *plan)
         plan_write(&view->plan, plan);
 }
 
+/* A dry run's is all that is printed, on standard output; else the text is told as a note. */
+static void on_resume(void *context, const struct resume_view *resume)
+{
+    struct view *view = context;
+    struct text tasks = TEXT_EMPTY;
+    if (view->request->run.dry_run && view->request->json)
+        resume_json(&view->plan, resume, view->request->run.list_tasks);
+    else if (view->request->run.dry_run)
+        resume_write(&view->plan, resume, view->request->run.list_tasks);
+    else if (!view->request->quiet) {
+        resume_tasks(&tasks, resume);
+        (void)text_print(&tasks, STDERR_FILENO);
+    }
+}
+
 static void on_progress(void *context, const struct job_snapshot *snapshot)
 {
     struct view *view = context;
@@ -160,7 +175,13 @@ int run_request(struct request *request)
     struct err e;
     err_clear(&e);
     struct view view = { .request = request, .plan = TEXT_EMPTY, .summary = TEXT_EMPTY };
-    struct job_observer observer = { on_plan, on_progress, on_note, on_warning, on_summary, &view };
+    struct job_observer observer = { .plan = on_plan,
+                                     .resume = on_resume,
+                                     .progress = on_progress,
+                                     .note = on_note,
+                                     .warning = on_warning,
+                                     .summary = on_summary,
+                                     .context = &view };
     log_set_quiet(request->quiet);
     progress_start(&view.progress, request->quiet || request->run.dry_run,
                    request->run.output_dir ? -1 : STDOUT_FILENO);

@@ -123,6 +123,14 @@ static const struct option resume_options[] = {
       .most = UINT32_MAX, .example = "3", .reason = "checkpoints are numbered from 1 on",
       .help = "go back to checkpoint N first (lmr checkpoints lists them); what was done after it is set "
               "aside, and not deleted" },
+    { .name = "dry-run", .letter = 'n', .kind = OPTION_FLAG, .field = FIELD(run.dry_run),
+      .help = "print what would be reused and what would run again, and why, and change nothing" },
+    { .name = "tasks", .kind = OPTION_FLAG, .field = FIELD(run.list_tasks),
+      .help = "list what becomes of each task: reuse, run again or never ran, and why" },
+    { .name = "accept-change", .kind = OPTION_STAGE, .value = "STAGE", .field = FIELD(accept),
+      .example = "map",
+      .help = "take what map (reduce, stop, format; of a later step 2:map) has done as it is, though it, "
+              "or the time of an input, has changed or cannot be compared; may be given many times" },
     { .name = "quarantined", .kind = OPTION_FLAG, .field = FIELD(run.quarantined),
       .help = "of a job that is complete: try the records again that were put aside, with the job and its "
               "input as they are now, and publish a new version of the result" },
@@ -135,7 +143,7 @@ static const struct option resume_options[] = {
       .help = "likewise of the directory that was given to lmr run as --work-dir" },
     STATE_DIR_OPTION,
     { .name = "json", .kind = OPTION_FLAG, .field = FIELD(json),
-      .help = "print the summary as one line of JSON, where lmr run would" },
+      .help = "print the summary as one line of JSON, where lmr run would; with --dry-run, what would be done" },
     { .name = "quiet", .letter = 'q', .kind = OPTION_FLAG, .field = FIELD(quiet),
       .help = "print errors only: no progress, no summary" },
     HELP_OPTION,
@@ -271,9 +279,16 @@ static const char quarantine_text[] =
 static const char resume_text[] =
     "Goes on with a job that was killed, was stopped or has failed: what has committed is not run again, and the "
     "result is byte for byte that of a run without interruption. All options are those of its start; the job's "
-    "file is read anew, so that what was wrong in it may be mended first. Its inputs must be as they were.\n"
+    "file is read anew, so that what was wrong in it, or in its input, may be mended first.\n"
     "\n"
-    "JOB is the name of a job, or its whole id, or the beginning of one; without it, the latest job.\n"
+    "What has changed since runs again, and what depends on it, and nothing else: what a function does, a "
+    "helper, a value it reaches, a module, an argument, a side file, a setting; of the input, files of "
+    "another size or time. A comment, a line that moved, or another profile change nothing. When an "
+    "earlier step has changed the job goes back to it. What will be done is told first, with the CPU time it "
+    "took before; --dry-run tells it and does nothing.\n"
+    "\n"
+    "JOB is the name of a job, or its whole id, or the beginning of one; without it, the latest job that is "
+    "not complete.\n"
     "\n"
     "With --quarantined a complete job tries again what it had put aside. Only tasks that had put records aside, "
     "and the reduces that what they give now reaches, run again.\n"
@@ -282,6 +297,8 @@ static const char resume_text[] =
     "\n"
     "    lmr resume\n"
     "    lmr resume word_count-3\n"
+    "    lmr resume word_count-3 --dry-run --tasks\n"
+    "    lmr resume word_count-3 --accept-change map\n"
     "    lmr resume word_count --quarantined\n";
 
 static const char replay_text[] =
@@ -360,7 +377,8 @@ static const struct command table[] = {
     { .name = "run", .usage = { "[OPTION…] JOB.lua [INPUT…] [-- ARG…]",
                                 "[OPTION…] -m CODE [-r CODE] [INPUT…]" },
       .summary = "run a job", .text = run_text, .options = run_options, .run = command_run },
-    { .name = "resume", .usage = { "[JOB] [--from N] [--quarantined]" },
+    { .name = "resume", .usage = { "[JOB] [--from N] [--dry-run] [--tasks] [--accept-change STAGE]…",
+                                   "[JOB] --quarantined" },
       .summary = "go on with a job that was killed, stopped or has failed", .text = resume_text,
       .options = resume_options, .run = command_resume },
     { .name = "jobs", .usage = { "" }, .summary = "list the jobs there have been",

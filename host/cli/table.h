@@ -8,12 +8,13 @@
 #include "base/bytes.h"
 #include "schedule/job.h"
 
-/* What a command is asked to do. Strings are those of argv; the two arrays are owned
+/* What a command is asked to do. Strings are those of argv; the arrays are owned
  * (request_free). */
 struct request {
     const char **words;  /* what is no option, in order */
     size_t word_count;
     const char **set;    /* values of --set: run.set points here */
+    const char **accept; /* values of --accept-change: run.accept points here */
     char *const *rest;   /* what stood after "--",
         or after the first word of a command that passes all on */
     size_t rest_count;
@@ -37,7 +38,8 @@ enum option_kind {
     OPTION_INT64,    /* int64_t, not negative */
     OPTION_UINT64,   /* uint64_t */
     OPTION_SIZE,     /* uint64_t, with K, M, G or T */
-    OPTION_SETTING   /* KEY=VALUE, may be given many times */
+    OPTION_SETTING,  /* KEY=VALUE, may be given many times */
+    OPTION_STAGE     /* a stage of a job: "map", "2:reduce"; may be given many times */
 };
 
 struct option {

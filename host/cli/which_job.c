@@ -226,6 +226,27 @@ static enum status choose(struct jobs *jobs, const char *word, const char **id, 
     return ST_OK;
 }
 
+static int by_time(const void *a, const void *b)
+{
+    return is_later(a, b) ? -1 : is_later(b, a);
+}
+
+static enum status choose_open(struct jobs *jobs, const char *word, const char **id, struct err *e)
+{
+    char dir[4096];
+    (void)word;
+    if (jobs->count > 0)
+        qsort(jobs->list, jobs->count, sizeof *jobs->list, by_time);
+    for (size_t i = 0; i < jobs->count; i++) {
+        (void)snprintf(dir, sizeof dir, "%s/%s", jobs->dir, jobs->list[i].id);
+        if (job_is_over(dir))
+            continue;
+        *id = jobs->list[i].id;
+        return ST_OK;
+    }
+    return err_set(e, ST_USAGE, "there is no job in %s that is not complete", jobs->dir);
+}
+
 /* The only one that begins so; the names of the first of several go into the message. */
 static enum status choose_one(struct jobs *jobs, const char *word, const char **id, struct err *e)
 {
@@ -289,4 +310,9 @@ enum status which_one_job(const char *state_dir_option, const char *name, char *
                           struct err *e)
 {
     return find(state_dir_option, name, choose_one, job_dir, cap, e);
+}
+
+enum status which_open_job(const char *state_dir_option, char *job_dir, size_t cap, struct err *e)
+{
+    return find(state_dir_option, NULL, choose_open, job_dir, cap, e);
 }

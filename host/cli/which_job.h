@@ -16,6 +16,8 @@
 enum status which_job(const char *state_dir_option, const char *name_or_null, char *job_dir,
                       size_t cap, struct err *e);
 
+/* The latest that is neither complete nor partial. ST_USAGE: there is none. */
+enum status which_open_job(const char *state_dir_option, char *job_dir, size_t cap, struct err *e);
 /* The same for what removes: `name` is an id, or the beginning of exactly one. ST_USAGE: none or several
  * begin so. */
 enum status which_one_job(const char *state_dir_option, const char *name, char *job_dir, size_t cap,

@@ -78,6 +78,11 @@ enum statement {
     CUT_TASK,
     CUT_FILES,
     CUT_COUNTERS,
+    CUT_STEP,
+    CUT_SPLITS,
+    CUT_ROUND_TASKS,
+    CUT_ROUND_FILES,
+    SET_INPUT_TIME,
     MOVE_JOB,
     MOVE_SPLITS,
     MOVE_FILES,
@@ -114,6 +119,12 @@ static const char *const statements[STATEMENTS] = {
     [CUT_TASK] = "DELETE FROM task WHERE step = ? AND round = ? AND task = ?",
     [CUT_FILES] = "DELETE FROM file WHERE step = ? AND round = ? AND task = ?",
     [CUT_COUNTERS] = "DELETE FROM counter WHERE step = ? AND round = ?",
+    [CUT_STEP] = "DELETE FROM step WHERE step = ? AND round = ?",
+    [CUT_SPLITS] = "DELETE FROM split WHERE step = ? AND round = ?",
+    [CUT_ROUND_TASKS] =
+        "DELETE FROM task WHERE step = ? AND round = ? AND task NOT GLOB '*remote_*'",
+    [CUT_ROUND_FILES] = "DELETE FROM file WHERE step = ? AND round = ?",
+    [SET_INPUT_TIME] = "UPDATE split SET mtime = ?2 WHERE path = ?1 AND mtime <> ?2",
     [MOVE_JOB] = MOVE("job", "value", "key IN ('job_dir', 'stage_dir', 'work_dir') AND "),
     [MOVE_SPLITS] = MOVE("split", "path", ""),
     [MOVE_FILES] = MOVE("file", "path", ""),
@@ -537,14 +548,43 @@ void journal_counter(struct journal *j, uint32_t step, uint32_t round, struct sl
     run(j, s);
 }
 
-void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round)
+void journal_input_time(struct journal *j, const char *path, int64_t mtime)
 {
-    sqlite3_stmt *s = begin(j, CUT_COUNTERS);
+    sqlite3_stmt *s = begin(j, SET_INPUT_TIME);
+    if (!s)
+        return;
+    bind_text(s, 1, path);
+    (void)sqlite3_bind_int64(s, 2, mtime);
+    run(j, s);
+}
+
+static void cut(struct journal *j, enum statement which, uint32_t step, uint32_t round)
+{
+    sqlite3_stmt *s = begin(j, which);
     if (!s)
         return;
     (void)sqlite3_bind_int64(s, 1, step);
     (void)sqlite3_bind_int64(s, 2, round);
     run(j, s);
+}
+
+void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round)
+{
+    cut(j, CUT_COUNTERS, step, round);
+}
+
+void journal_cut_plan(struct journal *j, uint32_t step, uint32_t round)
+{
+    cut(j, CUT_STEP, step, round);
+    cut(j, CUT_SPLITS, step, round);
+}
+
+void journal_cut_round(struct journal *j, uint32_t step, uint32_t round)
+{
+    journal_cut_plan(j, step, round);
+    cut(j, CUT_ROUND_TASKS, step, round);
+    cut(j, CUT_ROUND_FILES, step, round);
+    cut(j, CUT_COUNTERS, step, round);
 }
 
 void journal_event(struct journal *j, const char *kind, const char *text)

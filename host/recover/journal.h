@@ -96,6 +96,13 @@ void journal_commit(struct journal *j, const struct journal_place *place, uint32
 /* The commit is taken back: its row and those of its files go. */
 void journal_redo(struct journal *j, const struct journal_place *place);
 void journal_file(struct journal *j, const struct journal_file *file);
+/* All that a step or round has done is taken back, and its plan: rows of step, split, task, file and
+ * counter go. Its attempts stay, and what servers told of the inputs. */
+void journal_cut_round(struct journal *j, uint32_t step, uint32_t round);
+/* Its plan alone: rows of step and split, which are about to be written anew. */
+void journal_cut_plan(struct journal *j, uint32_t step, uint32_t round);
+/* Another time of an input of all that reads it: what was made of it is taken as it is. */
+void journal_input_time(struct journal *j, const char *path, int64_t mtime);
 /* Forgets the counters of a step or round, which are about to be written (again, after a kill). */
 void journal_cut_counters(struct journal *j, uint32_t step, uint32_t round);
 /* A counter's final value in a step or round; an integer, else a float. */

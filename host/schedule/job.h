@@ -49,6 +49,10 @@ struct run_options {
     /* Folder of a job that is to go on: all else is what job_options read from it. NULL: a new job. */
     const char *resume;
     bool quarantined; /* with resume: a complete job tries again what it had put aside */
+    bool list_tasks;  /* with resume: the observer is shown what becomes of each task */
+    /* With resume: stages ("map", "2:reduce") whose committed work is taken though they changed. */
+    const char *const *accept;
+    size_t accept_count;
     /* With resume, absolute: where its output directory (work folder's parent) is now; NULL: where it was. */
     const char *moved_output, *moved_work;
     unsigned from;    /* with resume: goes back to that checkpoint first; 0: to none */
@@ -93,6 +97,41 @@ struct job_plan_view {
     size_t input_count;
 };
 
+/* What becomes of a task when a job goes on. */
+enum resume_fate {
+    RESUME_REUSE,   /* it has committed, and is not run again */
+    RESUME_AGAIN,   /* it has run, and runs again */
+    RESUME_NEVER,   /* it has not run yet */
+    RESUME_LEFT_OUT /* the job goes on without it, as was decided before */
+};
+
+struct resume_task {
+    const char *task; /* "2:map_0" */
+    enum resume_fate fate;
+    double cpu_seconds; /* of the attempt that committed; 0: none has */
+    const char *reason; /* why again; NULL: there is none */
+};
+
+/* Tasks that share fate and reason, in the order of the first of each. */
+struct resume_group {
+    enum resume_fate fate;
+    const char *reason; /* or NULL */
+    uint64_t tasks;
+    double cpu_seconds;
+};
+
+/* What a resume will do. Strings live until the callback returns. */
+struct resume_view {
+    const char *job_id;
+    const char *text; /* all of it for a reader but the list of tasks: lines */
+    const struct resume_task *tasks;
+    size_t task_count;
+    const struct resume_group *groups;
+    size_t group_count;
+    const char *const *notes; /* what else there is to say: sentences */
+    size_t note_count;
+};
+
 struct job_summary {
     const char *job_id, *output_dir; /* "" for standard output */
     struct job_snapshot totals;
@@ -108,6 +147,8 @@ struct job_summary {
 /* All callbacks may be NULL. They are called from the driver's loop and must not block. */
 struct job_observer {
     void (*plan)(void *context, const struct job_plan_view *view);        /* only with dry_run */
+    /* With resume, and dry_run or list_tasks: once, before anything is done. */
+    void (*resume)(void *context, const struct resume_view *view);
     void (*progress)(void *context, const struct job_snapshot *snapshot); /* some times a second */
     void (*note)(void *context,
                  const char *text); /* "map_3.0 failed (task_crash: …); trying again in 1 s" */
@@ -126,6 +167,9 @@ int job_run(const struct run_options *options, const struct job_observer *observ
 struct arena;
 enum status job_options(const char *job_dir, struct arena *arena, struct run_options *out,
                         const char **directory, struct err *e);
+
+/* True when its journal says that it is complete or partial: there is nothing to go on with. */
+bool job_is_over(const char *job_dir);
 
 /* The worker process: `lmr worker`, started by the driver with the socket on descriptor 3 and the
  * position page's memfd on 4. Returns the exit code. */

@@ -41,6 +41,17 @@ static struct slice text_of(struct slice row, const char *name)
     return s;
 }
 
+static int by_name(const void *name, const void *task)
+{
+    const struct past_task *t = task;
+    return slice_compare(*(const struct slice *)name, t->name);
+}
+
+static struct past_task *find_task(const struct past *p, struct slice name)
+{
+    return bsearch(&name, p->tasks, p->task_count, sizeof *p->tasks, by_name);
+}
+
 static enum status read_steps(struct past *p, struct history *h, struct err *e)
 {
     struct val_cursor c;
@@ -57,7 +68,45 @@ static enum status read_steps(struct past *p, struct history *h, struct err *e)
     return ST_OK;
 }
 
+/* What became of tasks: `drop` (the job goes on without it), `anew` (what it did and how it failed
+ * counts no more). */
+static enum status read_events(struct past *p, struct history *h, struct err *e)
+{
+    static const char sql[] = "SELECT time, kind, text FROM event WHERE kind IN ('drop', 'anew') "
+                              "ORDER BY rowid";
+    struct val_cursor c;
+    struct slice row;
+    enum status st = history_query(h, sql, no_params, &p->event_rows, e);
+    uint64_t n = st == ST_OK ? val_array(buf_slice(&p->event_rows), &c) : 0;
+    for (uint64_t i = 0; i < n && val_skip(&c, &row) == ST_OK; i++) {
+        struct past_task *t = find_task(p, text_of(row, "text"));
+        if (!t)
+            continue;
+        t->dropped = slice_equal(text_of(row, "kind"), slice_str("drop"));
+        if (!t->dropped)
+            t->began_anew = val_get_int(row, "time", 0);
+    }
+    return st;
+}
+
 /* A result that is no value is taken for none: its task runs again. */
+static struct past_task task_of(struct slice row)
+{
+    struct slice result = text_of(row, "result"), ignored;
+    bool committed = val_get(row, "winner", &ignored) && val_check(result) == ST_OK;
+    return (struct past_task){ .name = text_of(row, "task"),
+                               .step = small(row, "step"),
+                               .round = small(row, "round"),
+                               .attempts = small(row, "attempts"),
+                               .backups = small(row, "backups"),
+                               .failed = small(row, "failures") > 0,
+                               .committed = committed,
+                               .speculative = small(row, "speculative") != 0,
+                               .winner = small(row, "winner"),
+                               .cpu_seconds = val_get_float(row, "cpu", 0),
+                               .result = result };
+}
+
 static enum status read_tasks(struct past *p, struct history *h, struct err *e)
 {
     static const char sql[] =
@@ -68,9 +117,9 @@ static enum status read_tasks(struct past *p, struct history *h, struct err *e)
         "  FROM (SELECT step, round, task, attempt, speculative, outcome FROM attempt UNION ALL"
         "   SELECT step, round, task, attempt, speculative, 'ended' FROM running)"
         "  GROUP BY step, round, task)"
-        " SELECT tried.task AS task, attempts, backups, failures, task.attempt AS winner,"
-        "  task.speculative AS speculative, won.result AS result,"
-        "  EXISTS (SELECT 1 FROM event WHERE kind = 'drop' AND text = tried.task) AS dropped"
+        " SELECT tried.task AS task, tried.step AS step, tried.round AS round, attempts, backups,"
+        "  failures, task.attempt AS winner, task.speculative AS speculative,"
+        "  won.result AS result, won.cpu AS cpu"
         " FROM tried LEFT JOIN task ON task.step = tried.step AND task.round = tried.round"
         "  AND task.task = tried.task"
         " LEFT JOIN attempt AS won ON won.task = task.task AND won.step = task.step"
@@ -78,34 +127,20 @@ static enum status read_tasks(struct past *p, struct history *h, struct err *e)
         "  AND won.speculative = task.speculative AND won.outcome = 'committed'"
         " ORDER BY tried.task";
     struct val_cursor c;
-    struct slice row, ignored;
+    struct slice row;
     enum status st = read_rows(p, h, sql, &p->task_rows, sizeof *p->tasks, &p->tasks,
                                &p->task_count, e);
     if (st != ST_OK)
         return st;
     (void)val_array(buf_slice(&p->task_rows), &c);
-    for (size_t i = 0; i < p->task_count && val_skip(&c, &row) == ST_OK; i++) {
-        struct slice result = text_of(row, "result");
-        bool committed = val_get(row, "winner", &ignored) && val_check(result) == ST_OK;
-        p->tasks[i] = (struct past_task){ .name = text_of(row, "task"),
-                                          .attempts = small(row, "attempts"),
-                                          .backups = small(row, "backups"),
-                                          .failed = small(row, "failures") > 0,
-                                          .committed = committed,
-                                          .speculative = small(row, "speculative") != 0,
-                                          .dropped = small(row, "dropped") != 0,
-                                          .winner = small(row, "winner"),
-                                          .result = result };
-    }
-    return ST_OK;
+    for (size_t i = 0; i < p->task_count && val_skip(&c, &row) == ST_OK; i++)
+        p->tasks[i] = task_of(row);
+    return read_events(p, h, e);
 }
 
 static enum status read_splits(struct past *p, struct history *h, struct err *e)
 {
-    static const char sql[] =
-        "SELECT split.* FROM split, (SELECT step, round FROM step ORDER BY step DESC, round DESC "
-        "LIMIT 1) AS newest WHERE split.step = newest.step AND split.round = newest.round "
-        "ORDER BY split.rowid";
+    static const char sql[] = "SELECT * FROM split ORDER BY step, round, rowid";
     struct val_cursor c;
     struct slice row;
     enum status st = read_rows(p, h, sql, &p->split_rows, sizeof *p->splits, &p->splits,
@@ -114,10 +149,12 @@ static enum status read_splits(struct past *p, struct history *h, struct err *e)
         return st;
     (void)val_array(buf_slice(&p->split_rows), &c);
     for (size_t i = 0; i < p->split_count && val_skip(&c, &row) == ST_OK; i++)
-        p->splits[i] = (struct past_split){ text_of(row, "task"), text_of(row, "path"),
+        p->splits[i] = (struct past_split){ small(row, "step"), small(row, "round"),
+                                            text_of(row, "task"), text_of(row, "path"),
                                             (uint64_t)val_get_int(row, "first", 0),
                                             (uint64_t)val_get_int(row, "last", 0),
-                                            (uint64_t)val_get_int(row, "size", 0) };
+                                            (uint64_t)val_get_int(row, "size", 0),
+                                            val_get_int(row, "mtime", 0) };
     return ST_OK;
 }
 
@@ -128,6 +165,7 @@ static enum status read_totals(struct past *p, struct history *h, struct err *e)
         "SELECT count(*) + (SELECT count(*) FROM running"
         "  WHERE task GLOB '*map_*' OR task GLOB '*reduce_*') AS attempts,"
         " sum(outcome = 'committed') AS committed, sum(cpu) AS cpu,"
+        " (SELECT count(*) FROM checkpoint) AS checkpoints,"
         " count(DISTINCT CASE WHEN outcome NOT IN ('committed', 'lost', 'ended')"
         "  AND EXISTS (SELECT 1 FROM task WHERE task.task = attempt.task) THEN task END) AS recovered "
         "FROM attempt WHERE task GLOB '*map_*' OR task GLOB '*reduce_*'";
@@ -140,6 +178,7 @@ static enum status read_totals(struct past *p, struct history *h, struct err *e)
         p->recovered = (uint64_t)val_get_int(row, "recovered", 0);
         p->committed = (uint64_t)val_get_int(row, "committed", 0);
         p->cpu_seconds = val_get_float(row, "cpu", 0);
+        p->checkpoints = (uint64_t)val_get_int(row, "checkpoints", 0);
     }
     buf_free(&rows);
     return st;
@@ -178,23 +217,35 @@ static enum status open_journal(const char *path, struct history **out, struct e
     return still ? history_open_still(path, out, e) : history_open(path, out, e);
 }
 
-enum status past_read_job(const char *path, struct past *out, struct err *e)
+typedef enum status (*opener)(const char *path, struct history **out, struct err *e);
+
+static enum status read_job_by(opener open, const char *path, struct past *out, struct err *e)
 {
     struct history *h = NULL;
-    enum status st = open_journal(path, &h, e);
+    enum status st = open(path, &h, e);
     if (st == ST_OK)
         st = read_job(out, h, e);
     history_close(h);
     return st;
 }
 
-enum status past_read(const char *path, struct past *out, struct err *e)
+enum status past_read_job(const char *path, struct past *out, struct err *e)
+{
+    return read_job_by(open_journal, path, out, e);
+}
+
+enum status past_read_job_still(const char *path, struct past *out, struct err *e)
+{
+    return read_job_by(history_open_still, path, out, e);
+}
+
+static enum status read_by(opener open, const char *path, struct past *out, struct err *e)
 {
     static const char skips[] =
-        "SELECT task, attempt, outcome, message, traceback, file, \"offset\", record, \"key\" "
+        "SELECT task, attempt, ended, outcome, message, traceback, file, \"offset\", record, \"key\" "
         "FROM attempt WHERE verdict = 'quarantine' ORDER BY rowid";
     struct history *h = NULL;
-    enum status st = open_journal(path, &h, e);
+    enum status st = open(path, &h, e);
     if (st == ST_OK)
         st = read_job(out, h, e);
     if (st == ST_OK)
@@ -211,11 +262,22 @@ enum status past_read(const char *path, struct past *out, struct err *e)
     return st;
 }
 
+enum status past_read(const char *path, struct past *out, struct err *e)
+{
+    return read_by(open_journal, path, out, e);
+}
+
+enum status past_read_still(const char *path, struct past *out, struct err *e)
+{
+    return read_by(history_open_still, path, out, e);
+}
+
 void past_free(struct past *p)
 {
     buf_free(&p->job);
     buf_free(&p->step_rows);
     buf_free(&p->task_rows);
+    buf_free(&p->event_rows);
     buf_free(&p->skip_rows);
     buf_free(&p->split_rows);
     arena_free(&p->arena);
@@ -246,15 +308,26 @@ int64_t past_number(const struct past *p, const char *key, int64_t fallback)
     return val_get_int(buf_slice(&p->job), key, fallback);
 }
 
-static int by_name(const void *name, const void *task)
-{
-    const struct past_task *t = task;
-    return slice_compare(slice_str(name), t->name);
-}
-
 const struct past_task *past_task(const struct past *p, const char *name)
 {
-    return bsearch(name, p->tasks, p->task_count, sizeof *p->tasks, by_name);
+    return find_task(p, slice_str(name));
+}
+
+static bool belongs(const struct past_split *split, const struct past_step *s)
+{
+    return split->step == s->step && split->round == s->round;
+}
+
+const struct past_split *past_splits(const struct past *p, const struct past_step *s,
+                                     size_t *count)
+{
+    size_t first = 0, n = 0;
+    while (first < p->split_count && !belongs(&p->splits[first], s))
+        first++;
+    while (first + n < p->split_count && belongs(&p->splits[first + n], s))
+        n++;
+    *count = n;
+    return p->splits + first;
 }
 
 static void read_failure(struct slice row, struct err *out)
@@ -271,6 +344,23 @@ static void read_failure(struct slice row, struct err *out)
     out->record = val_get_int(row, "record", -1);
 }
 
+static bool is_skip_of(struct slice row, const struct past_task *t)
+{
+    return slice_equal(text_of(row, "task"), t->name) &&
+           val_get_int(row, "ended", 0) > t->began_anew;
+}
+
+bool past_has_skips(const struct past *p, const struct past_task *t)
+{
+    struct val_cursor c;
+    struct slice row;
+    uint64_t n = val_array(buf_slice(&p->skip_rows), &c);
+    for (uint64_t i = 0; i < n && val_skip(&c, &row) == ST_OK; i++)
+        if (is_skip_of(row, t))
+            return true;
+    return false;
+}
+
 enum status past_skips(const struct past *p, const char *name, uint32_t first,
                        enum status (*take)(void *context, const struct err *failure),
                        void *context)
@@ -279,9 +369,10 @@ enum status past_skips(const struct past *p, const char *name, uint32_t first,
     struct slice row;
     struct err failure;
     enum status st = ST_OK;
-    uint64_t n = val_array(buf_slice(&p->skip_rows), &c);
+    const struct past_task *t = past_task(p, name);
+    uint64_t n = t ? val_array(buf_slice(&p->skip_rows), &c) : 0;
     for (uint64_t i = 0; i < n && st == ST_OK && val_skip(&c, &row) == ST_OK; i++) {
-        if (!slice_equal(text_of(row, "task"), slice_str(name)) || small(row, "attempt") < first)
+        if (!is_skip_of(row, t) || small(row, "attempt") < first)
             continue;
         read_failure(row, &failure);
         st = take(context, &failure);

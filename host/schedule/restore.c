@@ -5,12 +5,44 @@
 #include "schedule/options.h"
 #include "schedule/restore_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* --- opening --- */
+
+/* Who only looks asks whether the lock of the job is taken, and does not take it: it leaves no trace. */
+static bool is_at_work(const char *job_dir)
+{
+    struct buf path = BUF_EMPTY;
+    int fd = -1;
+    if (buf_printf(&path, "%s/lock", job_dir) == ST_OK && buf_terminate(&path) == ST_OK)
+        fd = open((const char *)path.p, O_RDONLY | O_CLOEXEC);
+    bool taken = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        (void)close(fd);
+    buf_free(&path);
+    return taken;
+}
+
+static enum status read_job(const char *job_dir, struct past *out, struct err *e)
+{
+    struct buf path = BUF_EMPTY;
+    enum status st = buf_printf(&path, "%s/journal.db", job_dir);
+    if (st == ST_OK)
+        st = buf_terminate(&path);
+    if (st != ST_OK)
+        st = err_memory(e, "a path", strlen(job_dir));
+    else if (is_at_work(job_dir))
+        st = past_read_job((const char *)path.p, out, e);
+    else
+        st = past_read_job_still((const char *)path.p, out, e);
+    buf_free(&path);
+    return st;
+}
 
 static enum status copy_text(const char *text, struct arena *arena, const char **out, struct err *e)
 {
@@ -22,13 +54,9 @@ enum status job_options(const char *job_dir, struct arena *arena, struct run_opt
                         const char **directory, struct err *e)
 {
     struct past past = { .arena = ARENA_EMPTY };
-    struct buf path = BUF_EMPTY;
-    enum status st = buf_printf(&path, "%s/journal.db", job_dir);
+    enum status st = damage_check(job_dir, e);
     if (st == ST_OK)
-        st = buf_terminate(&path);
-    st = st == ST_OK ? damage_check(job_dir, e) : err_memory(e, "a path", strlen(job_dir));
-    if (st == ST_OK)
-        st = past_read_job((const char *)path.p, &past, e);
+        st = read_job(job_dir, &past, e);
     if (st != ST_OK)
         st = damage_advise(job_dir, e);
     if (st == ST_OK)
@@ -40,8 +68,25 @@ enum status job_options(const char *job_dir, struct arena *arena, struct run_opt
     if (st == ST_OK && profile && strcmp(profile, given) != 0) /* by `lmr profile use` */
         st = copy_text(profile, arena, &out->profile, e);
     past_free(&past);
-    buf_free(&path);
     return st;
+}
+
+static bool is_over(const char *state)
+{
+    return strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0;
+}
+
+/* A journal that cannot be read is no job that is over: who goes on with it is told why not. */
+bool job_is_over(const char *job_dir)
+{
+    struct past past = { .arena = ARENA_EMPTY };
+    bool over = false;
+    if (read_job(job_dir, &past, NULL) == ST_OK) {
+        const char *state = past_text(&past, "state");
+        over = state && is_over(state);
+    }
+    past_free(&past);
+    return over;
 }
 
 static const char *job_id_of(const char *job_dir)
@@ -56,7 +101,8 @@ static enum status over(struct driver *d, const char *state, int *code)
     struct restore *r = d->restore;
     const char *dir = past_text(&r->past, "output_dir");
     int64_t aside = past_number(&r->past, "quarantined", 0);
-    *code = strcmp(state, "partial") == 0 ? EXIT_PARTIAL
+    *code = d->options->dry_run ? EXIT_COMPLETE
+            : strcmp(state, "partial") == 0 ? EXIT_PARTIAL
             : aside > 0                   ? EXIT_QUARANTINED
                                           : EXIT_COMPLETE;
     report_note(d, "%s is %s already%s%s; there is nothing left to do",
@@ -75,7 +121,7 @@ static enum status check_state(struct driver *d, int *code, struct err *e)
     enum status st = mend_open(d, state, e);
     if (st != ST_OK)
         return st;
-    if (!r->mend && (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0))
+    if (!r->mend && is_over(state))
         return over(d, state, code);
     r->publishing = strcmp(state, "publishing") == 0;
     if (!past_text(&r->past, "stage_dir") || !past_text(&r->past, "work_dir"))
@@ -84,27 +130,37 @@ static enum status check_state(struct driver *d, int *code, struct err *e)
     return ST_OK;
 }
 
-/* The lock comes first, so that what is read then stays so. */
+static enum status not_at_work(const char *job_dir, struct err *e)
+{
+    if (!is_at_work(job_dir))
+        return ST_OK;
+    return err_set(e, ST_USAGE,
+                   "%s is at work already: wait for its end, or stop it (lmr stop %s); then what a resume "
+                   "would do can be told",
+                   job_id_of(job_dir), job_id_of(job_dir));
+}
+
+/* The lock comes first, so that what is read then stays so; a dry run does not take it. */
 enum status restore_open(struct driver *d, int *code, struct err *e)
 {
     struct restore *r = sys_calloc(1, sizeof *r);
     const char *dir = d->options->resume;
+    bool dry = d->options->dry_run;
     if (!r)
         return err_memory(e, "the job's past", sizeof *r);
     d->restore = r;
     fence_watch(d);
-    enum status st = place_lock(&d->place, dir, e);
+    enum status st = dry ? not_at_work(dir, e) : place_lock(&d->place, dir, e);
     if (st != ST_OK)
         return st == ST_END ? ST_USAGE : st;
     const char *path = place_join(&d->place, dir, "journal.db");
     st = path ? checkpoint_return(d, dir, &path, e) : err_memory(e, "a path", strlen(dir));
     if (st != ST_OK)
         return st;
-    st = past_read(path, &r->past, e);
+    st = dry ? past_read_still(path, &r->past, e) : past_read(path, &r->past, e);
     if (st != ST_OK)
         return damage_advise(dir, e);
-    if (st == ST_OK)
-        st = check_state(d, code, e);
+    st = check_state(d, code, e);
     return st == ST_OK ? moved_open(&r->past, d->options, &r->moved, e) : st;
 }
 
@@ -116,6 +172,12 @@ void restore_free(struct driver *d)
     mend_free(r->mend);
     past_free(&r->past);
     sys_free(r->held);
+    sys_free(r->judged);
+    if (r->knows_then)
+        description_free(&r->then);
+    changes_free(&r->changes);
+    explain_free(&r->explain);
+    arena_free(&r->arena);
     sys_free(r);
     d->restore = NULL;
 }
@@ -134,6 +196,11 @@ struct slice restore_previous(const struct driver *d)
 {
     return d->restore && d->restore->mend ? buf_slice(&d->restore->mend->previous)
                                           : slice_of(NULL, 0);
+}
+
+bool restore_stands(const struct driver *d)
+{
+    return d->restore && d->restore->stands;
 }
 
 bool restore_is_here(const struct driver *d)
@@ -250,8 +317,7 @@ static enum status take_task(struct driver *d, struct work *w, struct err *e)
     return take_result(d, w, t) == ST_OK ? ST_OK : err_memory(e, "a result", t->result.n);
 }
 
-/* Moves to a step or round, as the job did when the one before was over. */
-static void go_to(struct driver *d, const struct past_step *s)
+void restore_go_to(struct driver *d, const struct past_step *s)
 {
     if (s->step != d->step + 1) {
         kept_free(&d->step_input);
@@ -263,11 +329,9 @@ static void go_to(struct driver *d, const struct past_step *s)
     d->round = s->round;
 }
 
-static enum status take_round(struct driver *d, const struct past_step *s, struct err *e)
+enum status restore_take_round(struct driver *d, const struct past_step *s, struct err *e)
 {
     const struct work_group groups[] = { { WORK_MAP, s->maps }, { WORK_REDUCE, s->reduces } };
-    go_to(d, s);
-    plan_round_free(&d->plan);
     d->plan.partitions = s->reduces;
     d->maps = s->maps;
     d->totals.map_tasks += s->maps;
@@ -279,12 +343,17 @@ static enum status take_round(struct driver *d, const struct past_step *s, struc
     return st == ST_OK ? result_round(d, e) : st;
 }
 
-/* --- where it stood --- */
+/* --- where it stood, when its plan must be what it was --- */
+
+bool restore_is_strict(const struct restore *r)
+{
+    return r->mend || r->publishing;
+}
 
 static enum status plan_here(struct driver *d, struct err *e)
 {
-    const struct restore *r = d->restore;
-    go_to(d, r->here);
+    struct restore *r = d->restore;
+    restore_go_to(d, r->here);
     enum status st = plan_round(d, e);
     if (st == ST_OK)
         st = restore_same_splits(d, e);
@@ -298,26 +367,44 @@ static enum status plan_here(struct driver *d, struct err *e)
     d->plan_hash = (uint64_t)past_number(&r->past, "plan_hash", 0);
     if (r->mend)
         st = mend_begin(d, e);
+    if (st == ST_OK)
+        st = restore_make_tables(d, e);
     if (st != ST_OK)
         return st;
-    st = restore_judge_round(d, e);
-    return st == ST_OK ? restore_check_pairs(d, e) : st;
+    r->stands = true;
+    restore_judge_round(d);
+    return restore_check_pairs(d, e);
 }
 
 static enum status go_where_it_stood(struct driver *d, struct err *e)
 {
     struct restore *r = d->restore;
-    enum status st = ST_OK;
+    enum status st = restore_same_settings(d, e);
     if (r->past.step_count == 0)
-        return ST_OK;
-    d->at = AT_RUN;
-    for (size_t i = 0; i + 1 < r->past.step_count && st == ST_OK; i++)
-        st = take_round(d, &r->past.steps[i], e);
-    r->here = &r->past.steps[r->past.step_count - 1];
+        return st;
+    r->at = r->past.step_count - 1;
+    for (size_t i = 0; i < r->at && st == ST_OK; i++) {
+        restore_go_to(d, &r->past.steps[i]);
+        plan_round_free(&d->plan);
+        st = restore_take_round(d, &r->past.steps[i], e);
+    }
+    r->here = &r->past.steps[r->at];
     d->round_units = d->round_quarantined = 0; /* those rounds were judged */
-    if (st == ST_OK)
-        st = plan_here(d, e);
+    return st == ST_OK ? plan_here(d, e) : st;
+}
+
+/* Where it goes on, and what it takes as it is. */
+static enum status find_place(struct driver *d, struct err *e)
+{
+    const struct restore *r = d->restore;
+    enum status st = restore_is_strict(r) ? ST_OK : restore_compare(d, e);
+    if (st != ST_OK)
+        return st;
+    d->at = AT_RUN;
+    st = restore_is_strict(r) ? go_where_it_stood(d, e) : restore_walk(d, e);
     d->at = AT_DESCRIBE;
+    if (st == ST_OK && !restore_is_strict(r))
+        restore_mark_undone(d);
     return st;
 }
 
@@ -366,28 +453,33 @@ static enum status open_journal(struct driver *d, struct err *e)
     return st == ST_OK && r->mend ? mend_journal(d, e) : st;
 }
 
+/* Line by line, as notes are. */
 static void tell(struct driver *d)
 {
-    const struct restore *r = d->restore;
-    char text[160], again[80] = "";
-    if (r->again > 0)
-        (void)snprintf(again, sizeof again, "; %u that had put records aside run%s again", r->again,
-                       r->again == 1 ? "s" : "");
-    (void)snprintf(text, sizeof text, "%u of %u tasks of step %u are done%s", r->done,
-                   r->held_count, d->step + 1, again);
+    struct restore *r = d->restore;
+    const char *text = (const char *)r->explain.text.p;
+    size_t n = strcspn(text, "\n");
     journal_event(d->journal, r->mend ? "resume --quarantined" : "resume", text);
-    report_note(d, "going on with %s: %s", d->place.job_id, text);
+    report_note(d, "going on with %s: %.*s", d->place.job_id, (int)n, text);
+    while (text[n]) {
+        text += n + 1;
+        n = strcspn(text, "\n");
+        report_note(d, "%.*s", (int)n, text);
+    }
 }
 
 enum status restore_begin(struct driver *d, struct err *e)
 {
-    enum status st = restore_same_settings(d, e);
+    enum status st = find_place(d, e);
     if (st == ST_OK)
-        st = go_where_it_stood(d, e);
-    if (st == ST_OK)
-        st = open_journal(d, e);
-    if (st == ST_OK)
+        st = restore_explain(d, e);
+    if (st != ST_OK || d->options->dry_run)
+        return st;
+    st = open_journal(d, e);
+    if (st == ST_OK) {
+        restore_undo(d);
         tell(d);
+    }
     return st;
 }
 
@@ -441,8 +533,6 @@ static void forget(struct driver *d, const struct work *w, const struct past_tas
     statistics_quarantined(&d->statistics, w->kind == WORK_REDUCE, -aside_of(t->result));
     d->statistics.recovered -= t->failed && work_is_counted(w) && d->statistics.recovered > 0;
     d->statistics_changed = true;
-    if (work_is_counted(w) && !d->restore->mend && !d->restore->again)
-        report_note(d, "files that %s wrote are gone; it runs again", name);
 }
 
 /* The result that the map had in the load before. */

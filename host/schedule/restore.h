@@ -1,10 +1,11 @@
 /* restore.h: a job that goes on from its journal (`lmr resume`).
  *
- * The job describes itself again, for its file may have been mended, and is planned again; the
- * plan must be the journal's. What has committed is not run again: results of earlier steps and
- * rounds are taken as they were, and of the newest one (where the job stood) those whose files
- * are there and have the sizes they had. Nothing is written until all of that holds: a job that
- * is refused is as it was.
+ * The job describes itself again, for its file may have been mended, and is planned again. Results
+ * of steps and rounds are taken as they were up to the first that does not do as it is: where the job
+ * stood, or an earlier one whose functions, settings or inputs have changed. There a task is reused
+ * if what it does and reads is what it was and its files are there; all else runs again, and what came
+ * later is undone, in one transaction of the journal. Nothing is written before it is clear what will
+ * be done, and it is told first; with dry_run that is all.
  *
  * Part of the driver's inside (driver.h). A new job has no struct restore; all functions but
  * restore_open accept that. */
@@ -29,8 +30,12 @@ bool restore_remote(struct driver *d);
 /* Brings the driver where the job stood: compares plans, takes the results of what is over,
  * opens the journal. d->plan is that of the round the job stood in, if it stood in one. */
 enum status restore_begin(struct driver *d, struct err *e);
-/* The job stood in a step or round, and d->step and d->round name it. */
+/* d->plan is that of the round that comes: it need not be begun. */
+bool restore_stands(const struct driver *d);
+/* The plan of that round, and what it has done, are in the journal; d->step and d->round name it. */
 bool restore_is_here(const struct driver *d);
+/* The journal says that what was undone is: its files go. */
+void restore_clear(struct driver *d);
 /* All tasks of that round have committed: nothing need be prepared for it. */
 bool restore_is_whole(const struct driver *d);
 /* Between core_load and CORE_BEGIN: which of the loaded tasks are done, and how the attempts of

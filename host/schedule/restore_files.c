@@ -70,7 +70,9 @@ static bool is_dropped(struct driver *d, enum work_kind kind, uint32_t index)
 static bool formats_hold(struct driver *d)
 {
     uint32_t count = 0;
-    bool all = !d->plan.is_last && d->step + 1 == d->job.step_count;
+    const struct restore *r = d->restore;
+    bool all = !d->plan.is_last && d->step + 1 == d->job.step_count &&
+               (restore_is_strict(r) || (!r->round_changed && r->at + 1 == r->past.step_count));
     d->at = AT_FORMAT;
     for (uint32_t i = 0; i < d->plan.partitions && all; i++)
         if (!is_dropped(d, WORK_REDUCE, i))
@@ -95,60 +97,131 @@ static bool maps_try_again(const struct driver *d, uint32_t maps)
     return false;
 }
 
+enum status restore_make_tables(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    sys_free(r->judged);
+    sys_free(r->held);
+    r->held_count = (uint32_t)d->plan.splits.count + d->plan.partitions;
+    r->done = r->again = 0;
+    r->held = sys_calloc((size_t)r->held_count + 1, sizeof *r->held);
+    r->judged = sys_calloc((size_t)r->held_count + 1, sizeof *r->judged);
+    return r->held && r->judged ? ST_OK : err_memory(e, "the task table", r->held_count);
+}
+
+/* What a round leaves that is over goes when nobody is to read it any more. */
+static const char *why_gone(struct driver *d)
+{
+    const struct restore *r = d->restore;
+    bool over = r->at + 1 < r->past.step_count;
+    bool reduced = d->plan.partitions > 0;
+    for (uint32_t i = 0; i < d->plan.partitions; i++) {
+        const struct past_task *t = restore_past(d, WORK_REDUCE, i);
+        reduced = reduced && t && t->committed;
+    }
+    return over || reduced ? "what they wrote was removed when it was of no more use"
+                           : "files they wrote are gone";
+}
+
+/* Judges one task of those that do as they are; true: it is done. */
+static bool judge_task(struct driver *d, enum work_kind kind, uint32_t index, uint32_t task,
+                       bool with_data)
+{
+    struct restore *r = d->restore;
+    struct judged *j = &r->judged[task];
+    const struct past_task *t = restore_past(d, kind, index);
+    if (j->why)
+        return false;
+    if (t && t->dropped)
+        return true;
+    if (restore_tries_again(d, t)) {
+        r->again++;
+        j->why = "it had put records aside, and there were too many";
+    } else if (r->mend && mend_tries_again(t)) {
+        j->why = "it had put records aside";
+    } else {
+        r->held[task] = restore_is_held(d, kind, index, with_data);
+        if (!r->held[task] && t && t->committed)
+            j->why = why_gone(d);
+    }
+    return r->held[task];
+}
+
 static bool judge_stage(struct driver *d, enum work_kind kind, uint32_t first, uint32_t count,
                         bool with_data)
 {
-    struct restore *r = d->restore;
     bool all = true;
     for (uint32_t i = 0; i < count; i++) {
-        bool dropped = is_dropped(d, kind, i);
-        const struct past_task *t = restore_past(d, kind, i);
-        bool other = restore_tries_again(d, t);
-        bool again = other || (r->mend && mend_tries_again(t));
-        r->again += other;
-        r->held[first + i] = !dropped && !again && restore_is_held(d, kind, i, with_data);
-        r->done += dropped || r->held[first + i];
-        all = all && (dropped || r->held[first + i]);
+        bool done = judge_task(d, kind, i, first + i, with_data);
+        d->restore->done += done;
+        all = all && done;
     }
     return all;
 }
 
+static void judge_reduces(struct restore *r, uint32_t maps, const char *why, bool anew)
+{
+    for (uint32_t i = maps; i < r->held_count; i++)
+        if (!r->judged[i].why)
+            r->judged[i] = (struct judged){ why, anew };
+}
+
 /* Runs are needed while a reduce is to read them: when the last one has committed they may be
  * gone. */
-enum status restore_judge_round(struct driver *d, struct err *e)
+void restore_judge_round(struct driver *d)
 {
     struct restore *r = d->restore;
     uint32_t maps = (uint32_t)d->plan.splits.count, reduces = d->plan.partitions;
-    r->held_count = maps + reduces;
-    r->held = sys_calloc(r->held_count ? r->held_count : 1, sizeof *r->held);
-    if (!r->held)
-        return err_memory(e, "the task table", r->held_count);
     if (r->mend && reduces > 0 && !r->publishing) { /* the maps tell which reduces run */
+        judge_reduces(r, maps, "maps that run again may give them other pairs", false);
         (void)judge_stage(d, WORK_MAP, 0, maps, true);
-        return ST_OK;
+        return;
     }
     if (maps_try_again(d, maps)) { /* and all reduces */
+        judge_reduces(r, maps, "what they read is made anew", !restore_is_strict(r));
         (void)judge_stage(d, WORK_MAP, 0, maps, true);
-        return ST_OK;
+        return;
     }
     bool with_parts = !formats_hold(d);
     bool reduced = judge_stage(d, WORK_REDUCE, maps, reduces, with_parts) && reduces > 0;
     (void)judge_stage(d, WORK_MAP, 0, maps, reduces == 0 ? with_parts : !reduced);
-    return ST_OK;
 }
 
-/* Pairs that a task is still to read cannot be made again. */
-enum status restore_check_pairs(const struct driver *d, struct err *e)
+static bool is_gone(const char *path)
 {
     struct stat info;
+    return stat(path, &info) != 0;
+}
+
+/* Of the round before, whose pairs are to be looked up in. */
+static const char *gone_previous(const struct driver *d)
+{
+    const struct restore *r = d->restore;
+    if (!d->job.steps[d->step].reread || d->round < 2 || r->done == r->held_count)
+        return NULL;
+    for (size_t i = 0; i < d->pairs.count; i++)
+        if (is_gone((const char *)d->pairs.files[i].path.p))
+            return (const char *)d->pairs.files[i].path.p;
+    return NULL;
+}
+
+const char *restore_gone_pairs(const struct driver *d)
+{
     for (size_t i = 0; d->plan.reads_pairs && i < d->plan.splits.count; i++)
-        for (size_t k = 0; !d->restore->held[i] && k < d->plan.splits.splits[i].count; k++) {
-            const char *path = d->plan.splits.splits[i].parts[k].path;
-            if (stat(path, &info) != 0)
-                return err_set(e, ST_USAGE,
-                               "%s is gone, which an earlier step of %s wrote and a later one is "
-                               "to read; run the job again",
-                               path, d->place.job_id);
-        }
-    return ST_OK;
+        for (size_t k = 0; !d->restore->held[i] && k < d->plan.splits.splits[i].count; k++)
+            if (is_gone(d->plan.splits.splits[i].parts[k].path))
+                return d->plan.splits.splits[i].parts[k].path;
+    return gone_previous(d);
+}
+
+/* Where they cannot be made again. */
+enum status restore_check_pairs(const struct driver *d, struct err *e)
+{
+    const char *path = restore_gone_pairs(d);
+    if (!path)
+        return ST_OK;
+    return err_set(e, ST_USAGE,
+                   "%s is gone, which an earlier step of %s wrote and a later one is to read; run "
+                   "the job again",
+                   path, d->place.job_id);
 }

@@ -2,10 +2,18 @@
 #ifndef LMR_SCHEDULE_RESTORE_INTERNAL_H
 #define LMR_SCHEDULE_RESTORE_INTERNAL_H
 
+#include "schedule/changes.h"
 #include "schedule/driver.h"
+#include "schedule/explain.h"
 #include "schedule/moved.h"
 #include "schedule/past.h"
 #include "schedule/restore.h"
+
+/* What becomes of a map or reduce of the round that the job goes on in. */
+struct judged {
+    const char *why; /* it does not do as it is; NULL: it does */
+    bool anew;       /* so does how it failed: what it does has changed */
+};
 
 struct restore {
     struct past past;
@@ -14,6 +22,21 @@ struct restore {
     bool *held;                /* of each map and reduce of `here`: need not run again */
     uint32_t held_count, done; /* done: held or dropped */
     uint32_t again;            /* had put records aside, of which there were too many */
+    struct judged *judged;     /* parallel to held */
+    /* what has changed since the job began (not looked at where is_strict) */
+    struct description then;   /* of the job as it was, if knows_then */
+    bool knows_then;
+    struct changes changes;
+    const char *all_again;     /* why everything runs again, or NULL */
+    size_t at;                 /* past.steps[at] is the round that the job goes on in */
+    bool stands;               /* d->step, d->round and d->plan are of that round */
+    bool round_changed;        /* what the round has done is not all taken as it is */
+    bool plan_changed;         /* its map tasks read other parts than the journal says */
+    bool times_accepted;       /* an input was written to since, which was accepted */
+    size_t split_at;           /* where restore_split_change looks first */
+    const char *whole;         /* why all of the round runs again, or NULL */
+    struct arena arena;        /* reasons */
+    struct explain explain;
     struct mend *mend;         /* NULL: no version of its result is published yet */
     struct moved moved;
 };
@@ -35,18 +58,57 @@ struct mend {
 };
 
 /* restore.c */
+/* A published result is mended, or moved into place: the plan must be what it was, and changes of
+ * the job's functions do not count. */
+bool restore_is_strict(const struct restore *r);
+/* Moves to a step or round, as the job did when the one before was over. */
+void restore_go_to(struct driver *d, const struct past_step *s);
+/* d->plan is the round's: takes what it did as it was, and ends it. */
+enum status restore_take_round(struct driver *d, const struct past_step *s, struct err *e);
 const struct past_task *restore_past(const struct driver *d, enum work_kind kind, uint32_t index);
+
+/* restore_walk.c */
+/* Reads what the journal says of the job as it was, and compares. */
+enum status restore_compare(struct driver *d, struct err *e);
+/* Takes round after round as they were, up to the one that the job goes on in: where it stood, or an
+ * earlier one that does not do as it is; judges that one. */
+enum status restore_walk(struct driver *d, struct err *e);
+/* True when what the stage of the step (from 1) has written does not do, and was not accepted. */
+bool restore_stage_changed(const struct driver *d, uint32_t step, enum stage stage);
+
+/* restore_judge.c */
+/* The round has something that does not do as it is, files apart. */
+bool restore_is_affected(struct driver *d, const struct past_step *s);
+/* Judges the round that d->plan plans: fills held, judged and what goes with them. ST_END: an earlier
+ * round has to run again too, as what it wrote is needed and gone. */
+enum status restore_judge(struct driver *d, const struct past_step *s, struct err *e);
+/* A sentence in the arena; "" when memory is out. */
+const char *restore_say(struct restore *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* restore_undo.c */
+/* Marks the tasks of the past whose work is taken back. */
+void restore_mark_undone(struct driver *d);
+/* Tells what is reused and what is not: r->explain. */
+enum status restore_explain(struct driver *d, struct err *e);
+/* Into the journal: rows that do not hold any more are taken back, and said so. */
+void restore_undo(struct driver *d);
 
 /* restore_files.c */
 /* The task has committed, and its files are there: its run or part only if `with_data`. */
 bool restore_is_held(struct driver *d, enum work_kind kind, uint32_t index, bool with_data);
 
-/* Fills `held` for the round that d->plan plans. */
-enum status restore_judge_round(struct driver *d, struct err *e);
+/* Fills `held` for the round that d->plan plans: those whose files are there, and, where there is
+ * `judged`, that do as they are. Others get their reason in it. */
+void restore_judge_round(struct driver *d);
+/* Makes both, for the round that d->plan plans: all false. */
+enum status restore_make_tables(struct driver *d, struct err *e);
 /* The task committed with records put aside in a job that failed because there were too many: it runs
  * again, for the job may have been mended. */
 bool restore_tries_again(const struct driver *d, const struct past_task *t);
-/* What maps that are not held are to read of an earlier step or round must be there. */
+/* What maps that are not held are to read of an earlier step or round must be there: else the path
+ * that is gone. */
+const char *restore_gone_pairs(const struct driver *d);
 enum status restore_check_pairs(const struct driver *d, struct err *e);
 
 /* mend.c */
@@ -73,5 +135,12 @@ enum status restore_same_settings(struct driver *d, struct err *e);
  * boundaries than reduces were planned. */
 enum status restore_same_splits(struct driver *d, struct err *e);
 enum status restore_same_reduces(struct driver *d, struct err *e);
+/* What is different in what a map task reads, in words; NULL: nothing. `index` is its number. */
+const char *restore_split_change(struct driver *d, const struct past_step *s, uint32_t index);
+/* Is it the part that it was, whatever the time of its file? */
+bool restore_same_part(const struct driver *d, const struct split_part *now,
+                       const struct past_split *then);
+/* Why all is to run again: settings that change every byte. NULL: they are what they were. */
+const char *restore_settings_change(struct driver *d);
 
 #endif

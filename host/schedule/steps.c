@@ -474,6 +474,11 @@ static void go_on(struct driver *d)
         st = plan_sides(d, &e);
     if (!holds(d, st, &e))
         return;
+    if (d->options->dry_run) {
+        d->at = AT_END;
+        driver_end(d, EXIT_COMPLETE);
+        return;
+    }
     journal_driver(d);
     st = checkpoint_begin(d, &e);
     if (st == ST_OK)
@@ -483,7 +488,8 @@ static void go_on(struct driver *d)
     if (!holds(d, st, &e))
         return;
     restore_remove_leftovers(d);
-    if (restore_is_here(d))
+    restore_clear(d);
+    if (restore_stands(d))
         prepare(d);
     else
         begin_step(d);
@@ -491,10 +497,10 @@ static void go_on(struct driver *d)
 
 static void inputs_known(struct driver *d)
 {
-    if (d->options->dry_run)
-        show_plan(d);
-    else if (d->restore)
+    if (d->restore)
         go_on(d);
+    else if (d->options->dry_run)
+        show_plan(d);
     else
         begin_job(d);
 }

@@ -142,7 +142,7 @@ describe("a job that was moved", function()
             "AND attempt > 0")[1] == "1"
       end)
       job:kill("KILL")
-      assert.matches("files that map_0 wrote are gone; it runs again", job:wait(20).err)
+      assert.matches("%d run again: files they wrote are gone", job:wait(20).err)
       h.write(at.dir, "gate", "")
       resumed(at, 3, "--state-dir", "other")
       assert.equal(output_of(ref, "out"), output_of(at, "new"))
