@@ -350,10 +350,12 @@ return mr.job { job_name = "steps", steps = {
 } }
 ]]
 
-local function stopped_steps(where, job, name)
+-- With kept: what earlier steps wrote stays for their checkpoints.
+local function stopped_steps(where, job, name, kept)
    local at = place((job or steps):gsub("split_size = \"2K\", ", ""), text)
    local result = run(at, { "-q", "-o", "out", "--workers", "1", "--split-size", "2K", "--set",
-      "on_error.script_error=fail", "job.lua", "in.txt" }, { env = { FAIL = where } })
+      "on_error.script_error=fail", "--set", "checkpoint.enabled=" .. tostring(kept or false), "job.lua", "in.txt" },
+      { env = { FAIL = where } })
    assert.equal(1, result.code, result.err)
    assert.same({ "failed" }, rows(at, name or "steps-1", m.states))
    return at
@@ -392,6 +394,16 @@ describe("lmr resume of a job with steps", function()
       assert.matches("step 2 and what came after it",
          rows(at, "steps-1", "SELECT text FROM event WHERE kind = 'undo'")[1])
       assert.same({ "1", "2", "3" }, rows(at, "steps-1", "SELECT step FROM step"))
+   end)
+
+   it("reuses maps of an earlier step whose runs a checkpoint has kept", function()
+      local at = stopped_steps("reduce", nil, nil, true)
+      edit(at, "n = n + 1", "n = n + 2")
+      assert.same(both(first_reduces, { "2:map_0", "2:reduce_0", "2:reduce_1", "3:map_0", "3:reduce_0" }),
+         (resumes(at, "steps-1")))
+      at = stopped_steps("third", nil, nil, true)
+      edit(at, "emit(n, word)", "emit(n + 1, word)")
+      assert.same({ "2:map_0", "2:reduce_0", "2:reduce_1", "3:map_0", "3:reduce_0" }, (resumes(at, "steps-1")))
    end)
 
    it("reuses earlier steps when the one it stands in has changed", function()
