@@ -37,7 +37,7 @@ static enum status take_options(struct request *request, const char *job_dir, st
 {
     struct run_options run;
     const char *directory = NULL;
-    enum status st = job_options(job_dir, arena, &run, &directory, e);
+    enum status st = job_options(job_dir, request->run.from, arena, &run, &directory, e);
     if (st != ST_OK)
         return st;
     run.resume = job_dir;

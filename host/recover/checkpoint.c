@@ -348,13 +348,24 @@ static enum status none_such(const struct checkpoint_list *list, const char *job
     return st;
 }
 
+/* The journal does not say; where it failed, what it says is kept in `e`. */
+static enum status find_file(const char *job_dir, uint32_t number, struct buf *path, enum status failed)
+{
+    struct stat info;
+    path->n = 0;
+    if (buf_printf(path, "%s/checkpoints/%06" PRIu32 ".db", job_dir, number) != ST_OK ||
+        buf_terminate(path) != ST_OK)
+        return failed;
+    return stat((const char *)path->p, &info) == 0 ? ST_OK : failed;
+}
+
 enum status checkpoint_find(const char *job_dir, uint32_t number, struct buf *path, struct err *e)
 {
     struct checkpoint_list list;
     const struct checkpoint *found = NULL;
     enum status st = checkpoint_list(job_dir, &list, e);
     if (st != ST_OK)
-        return st;
+        return find_file(job_dir, number, path, st);
     for (size_t i = 0; i < list.count; i++)
         if (list.kept[i].number == number)
             found = &list.kept[i];

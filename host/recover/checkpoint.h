@@ -46,7 +46,7 @@ void checkpoint_list_free(struct checkpoint_list *list);
 
 /* Path of a kept checkpoint's file into `path` (replaced, NUL-terminated): to read what it holds
  * without going back (past_read). ST_USAGE when there is no such one; the message names those there
- * are. */
+ * are. Of a job whose journal cannot be read the file in JOBDIR/checkpoints is taken. */
 enum status checkpoint_find(const char *job_dir, uint32_t number, struct buf *path, struct err *e);
 
 /* "DIR/000007.db" into `out` (replaced, NUL-terminated). */

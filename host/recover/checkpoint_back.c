@@ -113,6 +113,45 @@ static bool write_event(sqlite3 *db, const struct back *b)
     return done;
 }
 
+/* The greatest number of a file in JOBDIR/checkpoints. */
+static uint32_t greatest_number(const struct back *b)
+{
+    struct path dir = join(b->job_dir, "checkpoints");
+    DIR *d = opendir(dir.text);
+    const struct dirent *entry;
+    unsigned long greatest = b->number;
+    while (d && (entry = readdir(d))) {
+        char *end = NULL;
+        unsigned long n = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? strtoul(entry->d_name, &end, 10) : 0;
+        if (n > greatest && n < UINT32_MAX && strcmp(end, ".db") == 0)
+            greatest = n;
+    }
+    if (d)
+        (void)closedir(d);
+    return (uint32_t)greatest;
+}
+
+/* The newer journal is damaged: what is known is that this checkpoint is there, and which numbers were used. */
+static enum status patch_alone(const struct back *b, const char *path, struct err *e)
+{
+    sqlite3 *db = NULL;
+    char row[256];
+    enum status st = ST_OK;
+    (void)snprintf(row, sizeof row,
+                   "INSERT OR REPLACE INTO checkpoint (number, time, reason, path) VALUES (?, %" PRId64
+                   ", 'found', 'checkpoints/%06" PRIu32 ".db')",
+                   sys_wall_clock(), b->number);
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+        run_bound(db, row, NULL, b->number) != SQLITE_OK ||
+        run_bound(db, "INSERT OR REPLACE INTO job VALUES ('last_checkpoint', ?)", NULL, greatest_number(b)) !=
+            SQLITE_OK ||
+        !write_event(db, b) || sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL) != SQLITE_OK)
+        st = cannot_write(db, path, e);
+    if (sqlite3_close(db) != SQLITE_OK && st == ST_OK)
+        st = err_set(e, ST_CRASH, "cannot close %s", path);
+    return st;
+}
+
 static enum status patch(const struct back *b, const char *path, const char *newer, struct err *e)
 {
     sqlite3 *db = NULL;
@@ -151,6 +190,14 @@ static enum status check_copy(const struct back *b, const char *path, struct err
                    "checkpoint %" PRIu32 " is damaged (%s); nothing was changed: go back to another one, or "
                    "resume without --from",
                    b->number, path);
+}
+
+static bool is_readable(const struct back *b)
+{
+    struct checkpoint_list list;
+    bool readable = checkpoint_list(b->job_dir, &list, NULL) == ST_OK;
+    checkpoint_list_free(&list);
+    return readable;
 }
 
 static enum status copy_bytes(const char *from, const char *to, struct err *e)
@@ -194,7 +241,7 @@ static enum status make_new(const struct back *b, struct err *e)
     if (st == ST_OK)
         st = copy_bytes((const char *)checkpoint.p, draft.text, e);
     if (st == ST_OK)
-        st = patch(b, draft.text, newer.text, e);
+        st = is_readable(b) ? patch(b, draft.text, newer.text, e) : patch_alone(b, draft.text, e);
     if (st == ST_OK)
         st = sync_path(draft.text, e);
     if (st == ST_OK)
@@ -493,6 +540,8 @@ static enum status check_state(const struct back *b, struct err *e)
         (void)val_get_cstr(row, "value", state, sizeof state);
     history_close(h);
     buf_free(&rows);
+    if (st == ST_CORRUPT)
+        return ST_OK; /* the checkpoint is to help where it is damaged */
     if (strcmp(state, "publishing") == 0)
         return err_set(e, ST_USAGE,
                        "the result of %s is being moved into place, so there is no way back; lmr resume %s "
@@ -525,7 +574,8 @@ static enum status begin(struct back *b, struct err *e)
     buf_free(&path);
     if (st != ST_OK)
         return st;
-    settle(b);
+    if (is_readable(b))
+        settle(b);
     for (b->aside = 1; exists(aside_in(b, b->job_dir).text);)
         b->aside++;
     return write_mark(b, e);

@@ -162,10 +162,10 @@ struct job_observer {
 /* Runs the job; returns the exit code of design §8 and, when it is not 0, what to tell in `e`. */
 int job_run(const struct run_options *options, const struct job_observer *observer, struct err *e);
 
-/* What the job in a folder was started with; memory from `arena`. *directory is where it was started, and
+/* What the job in a folder was started with, by its journal or (from > 0) by that checkpoint; memory from `arena`. *directory is where it was started, and
  * what its names are relative to. */
 struct arena;
-enum status job_options(const char *job_dir, struct arena *arena, struct run_options *out,
+enum status job_options(const char *job_dir, unsigned from, struct arena *arena, struct run_options *out,
                         const char **directory, struct err *e);
 
 /* True when its journal says that it is complete or partial: there is nothing to go on with. */

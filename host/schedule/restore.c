@@ -1,6 +1,7 @@
 #include "schedule/restore.h"
 
 #include "base/sys.h"
+#include "recover/checkpoint.h"
 #include "schedule/damage.h"
 #include "schedule/options.h"
 #include "schedule/restore_internal.h"
@@ -50,15 +51,37 @@ static enum status copy_text(const char *text, struct arena *arena, const char *
     return text && !*out ? err_memory(e, "the job's options", strlen(text)) : ST_OK;
 }
 
-enum status job_options(const char *job_dir, struct arena *arena, struct run_options *out,
+/* A checkpoint is as good as the journal, and better where that is damaged. */
+static enum status read_checkpoint(const char *job_dir, unsigned from, struct past *out, struct err *e)
+{
+    struct buf path = BUF_EMPTY;
+    enum status st = checkpoint_find(job_dir, from, &path, e);
+    if (st == ST_OK)
+        st = past_read_job_still((const char *)path.p, out, e);
+    if (st == ST_CORRUPT)
+        (void)err_set(e, st,
+                      "checkpoint %u is damaged (%s); nothing was changed: go back to another one, or resume "
+                      "without --from",
+                      from, (const char *)path.p);
+    buf_free(&path);
+    return st;
+}
+
+static enum status read_either(const char *job_dir, unsigned from, struct past *out, struct err *e)
+{
+    if (from)
+        return read_checkpoint(job_dir, from, out, e);
+    enum status st = damage_check(job_dir, e);
+    if (st == ST_OK)
+        st = read_job(job_dir, out, e);
+    return st == ST_OK ? st : damage_advise(job_dir, e);
+}
+
+enum status job_options(const char *job_dir, unsigned from, struct arena *arena, struct run_options *out,
                         const char **directory, struct err *e)
 {
     struct past past = { .arena = ARENA_EMPTY };
-    enum status st = damage_check(job_dir, e);
-    if (st == ST_OK)
-        st = read_job(job_dir, &past, e);
-    if (st != ST_OK)
-        st = damage_advise(job_dir, e);
+    enum status st = read_either(job_dir, from, &past, e);
     if (st == ST_OK)
         st = options_get(past_blob(&past, "options"), arena, out, e);
     if (st == ST_OK)

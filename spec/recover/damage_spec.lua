@@ -102,6 +102,18 @@ end
 
 describe("a damaged journal", function()
    local no_checkpoint = "; no checkpoint of it is kept, so the job can only be run again"
+   local go_back = "; checkpoint 1 of the job is whole: lmr resume gated%-1 %-%-from 1 goes on from it\n$"
+
+   it("is left behind for a checkpoint", function()
+      for _, damage in ipairs { "truncate -s -4096 .%s", "truncate -s 50 .%s", "echo garbage >.%s" } do
+         local at = ended("TERM")
+         sh(at, damage:format(journal))
+         refused(at, go_back)
+         h.write(at.dir, "gate", "")
+         resumed(at, 0, "gated-1", "--from", "1")
+         expect_result(at)
+      end
+   end)
 
    it("is refused as it is, whatever was done to it", function()
       local stopped = ended("TERM")
@@ -109,11 +121,15 @@ describe("a damaged journal", function()
       local at = again(stopped)
       cut(at, journal, size // 4096 * 4096 - 4096)
       refused(at, ("journal%%.db is damaged: it had %d bytes, and ends after %d"):format(size, size - 4096) ..
-         no_checkpoint)
+         go_back)
       at = again(stopped)
       cut(at, journal, 50)
       refused(at, "journal%.db is damaged: it ends after 50 bytes")
       at = again(stopped)
+      write(at.dir .. journal, ("garbage"):rep(1000))
+      refused(at, "journal%.db is damaged: it does not begin like one" .. go_back)
+      at = again(stopped)
+      sh(at, "rm -r state/gated-1/checkpoints")
       write(at.dir .. journal, ("garbage"):rep(1000))
       refused(at, "journal%.db is damaged: it does not begin like one" .. no_checkpoint)
       at = again(stopped)
