@@ -60,7 +60,7 @@ static enum status sync_file(const char *path, struct err *e)
     int fd = -1;
     enum status st = sys_open_read(path, &fd, e);
     if (st == ST_OK)
-        st = sys_fsync(fd, path, "checkpoint.fsync", e);
+        st = sys_fsync(fd, path, "job_checkpoint.fsync", e);
     if (fd >= 0)
         (void)close(fd);
     return st;
@@ -107,9 +107,9 @@ static enum status put_in_place(const char *temporary, const char *path, bool du
     struct stat info;
     enum status st = durable ? sync_file(temporary, e) : ST_OK;
     if (st == ST_OK)
-        st = sys_rename(temporary, path, "checkpoint.rename", e);
+        st = sys_rename(temporary, path, "job_checkpoint.rename", e);
     if (st == ST_OK && durable)
-        st = sys_fsync_parent(path, "checkpoint.fsync_dir", e);
+        st = sys_fsync_parent(path, "job_checkpoint.fsync_dir", e);
     if (st == ST_OK && stat(path, &info) == 0)
         *bytes = (uint64_t)info.st_size;
     return st;
@@ -140,10 +140,10 @@ enum status checkpoint_make(const char *journal_path, const char *path, bool dur
     st = make_folder(path, e);
     if (st == ST_OK)
         st = sys_unlink(name, e); /* of one that was killed; SQLite writes no file that is there */
-    failpoint("checkpoint.copy:before");
+    failpoint("job_checkpoint.copy:before");
     if (st == ST_OK)
         st = copy_journal(journal_path, name, e);
-    failpoint("checkpoint.copy:after");
+    failpoint("job_checkpoint.copy:after");
     if (st == ST_OK)
         st = read_stand(name, made, e);
     if (st == ST_OK)

@@ -326,12 +326,14 @@ static enum status read_names(struct history *h, struct names *out, struct err *
                                    slice_of(NULL, 0), &rows, e);
     uint64_t n = st == ST_OK ? val_array(buf_slice(&rows), &c) : 0;
     out->sorted = arena_alloc(&out->arena, (size_t)(n + 1) * sizeof *out->sorted);
-    if (st == ST_OK && !out->sorted)
-        st = err_memory(e, "a list of files", (size_t)n);
+    if (!out->sorted) {
+        buf_free(&rows);
+        return err_memory(e, "a list of files", (size_t)n);
+    }
     for (uint64_t i = 0; i < n && st == ST_OK && val_skip(&c, &row) == ST_OK; i++) {
         if (!val_get_string(row, "path", &path))
             continue;
-        const char *text = arena_strndup(&out->arena, (const char *)path.p, path.n);
+        const char *text = path.n ? arena_strndup(&out->arena, (const char *)path.p, path.n) : "";
         const char *slash = text ? strrchr(text, '/') : NULL;
         if (!text)
             st = err_memory(e, "a path", path.n);
@@ -509,10 +511,12 @@ static bool read_mark(struct back *b)
     struct path mark = join(b->job_dir, "going-back");
     struct buf text = BUF_EMPTY;
     bool there = exists(mark.text) && sys_read_file(mark.text, MARK_MAX, &text, NULL) == ST_OK &&
-                 buf_terminate(&text) == ST_OK &&
-                 sscanf((const char *)text.p, "%" SCNu32 " %" SCNu32, &b->number, &b->aside) == 2;
+                 buf_terminate(&text) == ST_OK;
+    char *end = there ? (char *)text.p : NULL;
+    b->number = there ? (uint32_t)strtoul(end, &end, 10) : 0;
+    b->aside = there ? (uint32_t)strtoul(end, &end, 10) : 0;
     buf_free(&text);
-    return there;
+    return b->number > 0 && b->aside > 0;
 }
 
 static enum status write_mark(const struct back *b, struct err *e)

@@ -7,6 +7,12 @@
  * REQUEST  { command = text, … }           REPLY  { ok = bool, message = text, … }
  *   command "profile": + profile = a name, or an absolute path.   (lmr profile use)
  *     ok: message tells what changed, in lines (struct policy_loaded: report); else why nothing did
+ *   command "stop": the job ends in good order, to be gone on with. ok: it is about to; it has when
+ *     the socket is gone
+ *   command "checkpoint": ok: + number, path, bytes
+ *   command "progress": ok: + phase ("map", …), step, steps, round, phase_tasks, phase_done, tasks, done,
+ *     attempts, failures, records_in, bytes_in, status, running = { { task, attempt, speculative, worker,
+ *     started (nanoseconds since 1970), records, bytes, pairs, fraction (of a map's input) }, … }
  * A driver that does not know a command answers ok = false and says so. More commands add their
  * fields here. */
 #ifndef LMR_SCHEDULE_CONTROL_H
