@@ -39,6 +39,7 @@ static inline void stream_key(uint64_t *state, uint32_t distinct, struct buf *ou
     size_t n = (size_t)snprintf(text, sizeof text, "%llu%.*s", (unsigned long long)id,
                                 (int)(id % 5 * 9), " and more than one hash word holds, at times");
     enum status status;
+    CHECK(buf_reserve(out, sizeof text) == ST_OK && out->p);
     if (id % 4 == 0) {
         status = key_put_int(out, (int64_t)id);
     } else if (id % 4 == 1) {

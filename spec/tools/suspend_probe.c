@@ -331,7 +331,7 @@ static int run_read(char **argv, int argc, struct arena *a, struct err *e)
 static int run_cuts(char **argv, int argc, struct arena *a, struct err *e)
 {
     struct input_spec spec;
-    uint64_t cuts = 0, records;
+    uint64_t cuts = 0, records = 0;
     if (argc != 3)
         return 2;
     if (!take_spec(argv[0], a, &spec, e))
