@@ -415,13 +415,18 @@ static void warn_of_loop(struct driver *d)
     }
 }
 
-static void warn_of_place(struct driver *d)
+static void warn_of_network(struct driver *d)
 {
     if (place_is_remote(d->place.job_dir))
         report_warning(d,
                        "the job's journal is on a network filesystem (%s), which may lose or delay "
                        "what is written; use --state-dir",
                        d->place.job_dir);
+}
+
+static void warn_of_place(struct driver *d)
+{
+    warn_of_network(d);
     warn_of_space(d);
     warn_of_loop(d);
 }
@@ -480,6 +485,7 @@ static void go_on(struct driver *d)
         return;
     }
     journal_driver(d);
+    warn_of_network(d); /* it may have been moved there */
     st = checkpoint_begin(d, &e);
     if (st == ST_OK)
         st = requests_open(d, &e);

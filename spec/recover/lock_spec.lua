@@ -201,6 +201,27 @@ describe("a job's lock", function()
       assert.not_matches("watching", finished(at, start(at, { "resume" }, how)).err)
    end)
 
+   it("on a network filesystem is warned of, when a job begins and when it goes on", function()
+      local at = place()
+      open_gate(at)
+      -- statfs(2) says NFS
+      local words = { "-D", "-o", "/dev/null", "-e", "trace=statfs", "-e",
+         "inject=statfs:poke_exit=@arg2=6969000000000000", h.binary }
+      local function on_nfs(more)
+         local options = m.options(at)
+         options.binary = "strace"
+         local all = table.move(words, 1, #words, 1, {})
+         return h.background(table.move(more, 1, #more, #all + 1, all), options)
+      end
+      local warning = "the job's journal is on a network filesystem %(.*/state/gated%-1%)"
+      assert.matches(warning, finished(at, on_nfs(args)).err)
+      local moved = place()
+      kill(at_work(moved))
+      open_gate(moved)
+      at = moved
+      assert.matches(warning, finished(at, on_nfs { "resume" }).err)
+   end)
+
    it("of another host is left alone while that beats, whatever flock says", function()
       local at = place()
       local job = at_work(at, { host = "alpha", flock = "retval=0" })
