@@ -1,5 +1,7 @@
 #include "base/sys.h"
 
+#include "base/failpoint.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -63,9 +65,11 @@ enum status sys_copy(const char *from, uint64_t n, int fd, const char *path, con
     enum status status = sys_open_read(from, &in, e);
     if (status != ST_OK)
         return status;
+    failpoint_at(site, ":before");
     status = copy_range(in, &n, fd, path, e);
     if (status == ST_END)
-        status = copy_bytes(in, from, n, fd, path, site, e);
+        status = copy_bytes(in, from, n, fd, path, NULL, e);
+    failpoint_at(site, ":after");
     (void)close(in);
     return status;
 }

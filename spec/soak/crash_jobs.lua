@@ -130,4 +130,24 @@ M[9] = { name = "rounds that read the input again", args = { "-o", "out", "job.l
    },
 ]] } }
 
+-- With an interval of 0 there is a checkpoint after each 256th record.
+local many = numbered(1400, function(i) return i % 501 == 500 and "no" or ("k%d %d"):format(i % 7, i % 650) end)
+
+M[10] = { name = "checkpoints of maps", exit = 3,
+   args = { "-o", "out", "--set", "checkpoint.checkpoint_interval_seconds=0", "job.lua", "in.txt" },
+   files = { ["in.txt"] = many, ["job.lua"] = job([[
+   steps = {
+      { combine = mr.sum, reduce = mr.sum, reducers = 2, map = function(_, line, emit)
+           local key, n = line:match("^(%S+) (%d+)$")
+           if not n then mr.reject("no number") end
+           if tonumber(n) % 90 == 0 then mr.output("nineties", key, n) end
+           emit(line, tonumber(n) / 3)
+        end },
+      { reducers = 0, map = function(key, n, emit)
+           if n > 400 then mr.output("large", key, n) end
+           emit(key, n)
+        end },
+   },
+]]):gsub("'1K'", "'6K'") } }
+
 return M

@@ -159,7 +159,7 @@ end
 
 function M.new(dir, lmr, job)
    local self = setmetatable({ dir = dir, live = dir .. "/live", base = dir .. "/base", binary = lmr, job = job,
-      killed = {} }, sweep)
+      killed = {}, later = {} }, sweep)
    os.execute("mkdir -p " .. quote(self.live))
    for name, content in pairs(job.files) do write(self.live .. "/" .. name, content) end
    for _, line in ipairs(job.setup or {}) do
@@ -310,17 +310,20 @@ function sweep:kill_worker(j)
    local what, mark = ("worker:%d"):format(j), self.dir .. "/mark"
    self:reset()
    os.remove(mark)
-   local code = self:command { LMR_FAILPOINT = ("worker:%d:%s"):format(j, mark) }
+   local log = self.dir .. "/log"
+   local code = self:command { LMR_FAILPOINT = ("worker:%d:%s"):format(j, mark), LMR_FAILPOINT_LOG = log }
+   for _, site in ipairs(sites_of(log, "worker")) do self.later[site] = true end
    self:must_be_whole(what, code, read(self.dir .. "/stdout"))
    self:must_be_once(what, self:newest(), {})
    return os.remove(mark) or false
 end
 
--- Those that were passed anywhere, without numbers: { [site] = true }.
+-- Those that were passed anywhere, by those too that went on where a worker was killed: { [site] = true }.
 function sweep:classes(into)
    for _, list in ipairs { self.sites, self.worker_sites } do
       for _, site in ipairs(list) do into[site] = true end
    end
+   for site in pairs(self.later) do into[site] = true end
    return into
 end
 
