@@ -600,6 +600,35 @@ describe("a resumed job", function()
       assert.are.equal(1, mapped["map_0.1001"])
    end)
 
+   it("goes on where a signal has stopped it, however far the next checkpoint was", function()
+      local p = place([[
+         return mr.job { job_name = "job", combine = mr.sum, reduce = mr.sum,
+            map = function(_, line, emit)
+               log()
+               if mr.task().record >= 300 and not there("go") then
+                  if mr.task().record == 400 then mark("waits") end
+                  mr.sleep(0.005)
+               end
+               emit(#line, math.random())
+               mr.output("side", #line, line)
+            end }]], { ["in.txt"] = text(1500) })
+      p.args = { "--set", "checkpoint.checkpoint_interval_seconds=1000" }
+      local job = h.background(arguments(p), { dir = p.dir, env = p.env })
+      h.poll(30, function() return h.exists(p.dir .. "/waits") end)
+      job:kill("INT")
+      local result = job:wait(30)
+      assert.are.equal(130, result.code, result.err)
+      h.write(p.dir, "go", "")
+      result = go_on(p)
+      assert.are.equal(0, result.code, result.err)
+      check_same(expected_of(p), result_of(p))
+      local at = math.tointeger(went_on(p)[2])
+      assert.is_true(at > 400, result.err)
+      local mapped = times(h.lines(h.read(p.dir .. "/log")))
+      assert.are.equal(1, mapped["map_0." .. at - 1])
+      assert.is_true(mapped["map_0." .. at] <= 2)
+   end)
+
    it("starts the map anew when its checkpoint is damaged or its files are gone, and says so", function()
       local harms = {
          function(p)
