@@ -318,8 +318,8 @@ return function(argument)
    r.kind, r.sentence = cause.probable(job, r.failures, gather_all(), is_guilty)
    local restarts = (r.task or "no task") .. " is not checkpointed: %" -- told with the task, however long ago it was
    r.restarts = native.query("SELECT text FROM event WHERE kind = 'warning' AND text LIKE ? LIMIT 1", restarts)[1]
-   r.events = native.query("SELECT time, kind, text FROM event WHERE kind NOT IN ('note', 'drop', 'anew') AND text NOT LIKE ? "
-      .. "ORDER BY time DESC, rowid DESC LIMIT ?", restarts, EVENTS)
+   r.events = native.query("SELECT time, kind, text FROM event WHERE kind NOT IN ('note', 'drop', 'anew') "
+      .. "AND text NOT LIKE ? ORDER BY time DESC, rowid DESC LIMIT ?", restarts, EVENTS)
    r.kept, r.committed = kept(job)
    r.next = cause.next(job, r.kind, r.failures[#r.failures])
    if argument.json then write_json(r) else write(r) end

@@ -313,20 +313,28 @@ const struct past_task *past_task(const struct past *p, const char *name)
     return find_task(p, slice_str(name));
 }
 
-static bool belongs(const struct past_split *split, const struct past_step *s)
+/* The first row that is of the step's round or a later one; with `after`, of a later one. */
+static size_t split_bound(const struct past *p, const struct past_step *s, bool after)
 {
-    return split->step == s->step && split->round == s->round;
+    size_t low = 0, high = p->split_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct past_split *row = &p->splits[middle];
+        bool before = row->step < s->step || (row->step == s->step && row->round < s->round);
+        bool same = row->step == s->step && row->round == s->round;
+        if (before || (after && same))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 const struct past_split *past_splits(const struct past *p, const struct past_step *s,
                                      size_t *count)
 {
-    size_t first = 0, n = 0;
-    while (first < p->split_count && !belongs(&p->splits[first], s))
-        first++;
-    while (first + n < p->split_count && belongs(&p->splits[first + n], s))
-        n++;
-    *count = n;
+    size_t first = split_bound(p, s, false);
+    *count = split_bound(p, s, true) - first;
     return p->splits + first;
 }
 
