@@ -340,8 +340,10 @@ static enum status none_such(const struct checkpoint_list *list, const char *job
     (void)buf_terminate(&there);
     enum status st =
         list->count == 0
-            ? err_set(e, ST_USAGE, "%s has no checkpoints; without --from it goes on where it stands",
-                      job_of(job_dir))
+            ? err_set(e, ST_USAGE,
+                      "%s has no checkpoint to go back to; if it is not complete, lmr resume %s without --from "
+                      "goes on where it stands",
+                      job_of(job_dir), job_of(job_dir))
             : err_set(e, ST_USAGE, "%s has no checkpoint %" PRIu32 "; those it has: %s (lmr checkpoints %s)",
                       job_of(job_dir), number, there.p ? (const char *)there.p : "", job_of(job_dir));
     buf_free(&there);
