@@ -23,10 +23,10 @@ enum status remove_look(const char *job_dir, struct removal *r, struct err *e);
 /* Removes the job in `job_dir` (absolute). ST_USAGE: it runs, or its result is half in place; nothing was
  * removed. Others: a part of it could not be removed; what was is counted. A kill in between leaves a job that can be
  * removed again. */
-enum status remove_job(const char *job_dir, struct removal *r, struct err *e);
+enum status remove_job(const char *job_dir, struct removal *told, struct err *e);
 /* Removes of a complete job only what it kept to be gone back to, or because its profile said so
  * (checkpoint.auto_cleanup = false): checkpoints, files that are there for them alone, and its work, unless lmr resume
- * --quarantined needs that. The job stays. r->bytes is 0 when there is no such thing. ST_USAGE: it runs. */
-enum status remove_kept(const char *job_dir, struct removal *r, struct err *e);
+ * --quarantined needs that. The job stays. told->bytes is 0 when there is no such thing. ST_USAGE: it runs. */
+enum status remove_kept(const char *job_dir, struct removal *told, struct err *e);
 
 #endif
