@@ -83,6 +83,7 @@ enum statement {
     CUT_ROUND_TASKS,
     CUT_ROUND_FILES,
     SET_INPUT_TIME,
+    CUT_GARBAGE_FROM,
     MOVE_JOB,
     MOVE_SPLITS,
     MOVE_FILES,
@@ -124,6 +125,7 @@ static const char *const statements[STATEMENTS] = {
     [CUT_ROUND_TASKS] =
         "DELETE FROM task WHERE step = ? AND round = ? AND task NOT GLOB '*remote_*'",
     [CUT_ROUND_FILES] = "DELETE FROM file WHERE step = ? AND round = ?",
+    [CUT_GARBAGE_FROM] = "DELETE FROM garbage WHERE step > ?1 OR (step = ?1 AND round >= ?2)",
     [SET_INPUT_TIME] = "UPDATE split SET mtime = ?2 WHERE path = ?1 AND mtime <> ?2",
     [MOVE_JOB] = MOVE("job", "value", "key IN ('job_dir', 'stage_dir', 'work_dir') AND "),
     [MOVE_SPLITS] = MOVE("split", "path", ""),
@@ -577,6 +579,11 @@ void journal_cut_plan(struct journal *j, uint32_t step, uint32_t round)
 {
     cut(j, CUT_STEP, step, round);
     cut(j, CUT_SPLITS, step, round);
+}
+
+void journal_cut_garbage_from(struct journal *j, uint32_t step, uint32_t round)
+{
+    cut(j, CUT_GARBAGE_FROM, step, round);
 }
 
 void journal_cut_round(struct journal *j, uint32_t step, uint32_t round)

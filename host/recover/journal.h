@@ -101,6 +101,8 @@ void journal_file(struct journal *j, const struct journal_file *file);
 void journal_cut_round(struct journal *j, uint32_t step, uint32_t round);
 /* Its plan alone: rows of step and split, which are about to be written anew. */
 void journal_cut_plan(struct journal *j, uint32_t step, uint32_t round);
+/* Files of this round, and of later ones, that were only kept for checkpoints are in use again. */
+void journal_cut_garbage_from(struct journal *j, uint32_t step, uint32_t round);
 /* Another time of an input of all that reads it: what was made of it is taken as it is. */
 void journal_input_time(struct journal *j, const char *path, int64_t mtime);
 /* Forgets the counters of a step or round, which are about to be written (again, after a kill). */

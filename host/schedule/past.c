@@ -165,7 +165,6 @@ static enum status read_totals(struct past *p, struct history *h, struct err *e)
         "SELECT count(*) + (SELECT count(*) FROM running"
         "  WHERE task GLOB '*map_*' OR task GLOB '*reduce_*') AS attempts,"
         " sum(outcome = 'committed') AS committed, sum(cpu) AS cpu,"
-        " (SELECT count(*) FROM checkpoint) AS checkpoints,"
         " count(DISTINCT CASE WHEN outcome NOT IN ('committed', 'lost', 'ended')"
         "  AND EXISTS (SELECT 1 FROM task WHERE task.task = attempt.task) THEN task END) AS recovered "
         "FROM attempt WHERE task GLOB '*map_*' OR task GLOB '*reduce_*'";
@@ -178,7 +177,6 @@ static enum status read_totals(struct past *p, struct history *h, struct err *e)
         p->recovered = (uint64_t)val_get_int(row, "recovered", 0);
         p->committed = (uint64_t)val_get_int(row, "committed", 0);
         p->cpu_seconds = val_get_float(row, "cpu", 0);
-        p->checkpoints = (uint64_t)val_get_int(row, "checkpoints", 0);
     }
     buf_free(&rows);
     return st;

@@ -48,7 +48,6 @@ struct past {
     size_t task_count;
     struct past_split *splits; /* by step and round, in order */
     size_t split_count;
-    uint64_t checkpoints; /* that are kept */
     uint64_t attempts, committed; /* of maps and reduces */
     uint64_t recovered;           /* maps and reduces that failed, and committed later */
     double cpu_seconds;           /* of all attempts that have ended */

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* The name without step and round. */
 static struct slice bare_name(struct slice name)
@@ -208,6 +209,8 @@ static void cut_rounds(struct driver *d)
     const struct restore *r = d->restore;
     const struct past *p = &r->past;
     size_t first = r->stands && r->here ? r->at + 1 : r->at;
+    if (r->at < p->step_count)
+        journal_cut_garbage_from(d->journal, p->steps[r->at].step, p->steps[r->at].round);
     for (size_t i = first; i < p->step_count; i++)
         journal_cut_round(d->journal, p->steps[i].step, p->steps[i].round);
     if (first < p->step_count)
@@ -280,11 +283,14 @@ void restore_undo(struct driver *d)
 
 /* --- files --- */
 
-static void unlink_in(const char *dir, const char *name, const char *ending)
+/* A checkpoint that is kept may still need it: then it stays as long as that. */
+static void remove_in(struct driver *d, const struct past_task *t, const char *dir, const char *name,
+                      const char *ending)
 {
     struct buf path = BUF_EMPTY;
-    if (buf_printf(&path, "%s/%s%s", dir, name, ending) == ST_OK && buf_terminate(&path) == ST_OK)
-        (void)sys_unlink((const char *)path.p, NULL);
+    if (buf_printf(&path, "%s/%s%s", dir, name, ending) == ST_OK && buf_terminate(&path) == ST_OK &&
+        access((const char *)path.p, F_OK) == 0)
+        checkpoint_remove_file(d, (const char *)path.p, t->step, t->round, INT32_MAX, INT32_MAX);
     buf_free(&path);
 }
 
@@ -301,7 +307,7 @@ static void unlink_outputs(struct driver *d, const struct past_task *t, const ch
             memchr(name.p, '/', name.n) || memchr(name.p, 0, name.n))
             continue;
         (void)snprintf(ending, sizeof ending, "-%.*s", (int)name.n, (const char *)name.p);
-        unlink_in(d->place.stage_dir, attempt, ending);
+        remove_in(d, t, d->place.stage_dir, attempt, ending);
     }
 }
 
@@ -314,14 +320,14 @@ static void clear_task(struct driver *d, const struct past_task *t)
     char *colon = strchr(attempt, ':');
     if (colon)
         *colon = '-';
-    unlink_in(d->place.work_dir, attempt, ".run");
-    unlink_in(d->place.work_dir, attempt, ".part");
-    unlink_in(d->place.stage_dir, attempt, ".part");
-    unlink_in(d->place.quarantine_dir, attempt, ".jsonl");
+    remove_in(d, t, d->place.work_dir, attempt, ".run");
+    remove_in(d, t, d->place.work_dir, attempt, ".part");
+    if (d->place.stage_dir != d->place.work_dir)
+        remove_in(d, t, d->place.stage_dir, attempt, ".part");
+    remove_in(d, t, d->place.quarantine_dir, attempt, ".jsonl");
     unlink_outputs(d, t, attempt);
 }
 
-/* A checkpoint that is kept may still need them: then they stay as long as the job's work folder. */
 void restore_clear(struct driver *d)
 {
     struct restore *r = d->restore;
@@ -331,7 +337,7 @@ void restore_clear(struct driver *d)
         struct past_task *t = &r->past.tasks[i];
         if (!t->undone)
             continue;
-        if (t->committed && r->past.checkpoints == 0)
+        if (t->committed)
             clear_task(d, t);
         t->committed = false;
     }

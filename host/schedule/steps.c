@@ -486,7 +486,9 @@ static void go_on(struct driver *d)
     }
     journal_driver(d);
     warn_of_network(d); /* it may have been moved there */
-    st = checkpoint_begin(d, &e);
+    st = journal_flush(d->journal, &e); /* what checkpoints begin with is read back from it */
+    if (st == ST_OK)
+        st = checkpoint_begin(d, &e);
     if (st == ST_OK)
         st = requests_open(d, &e);
     if (st == ST_OK)
