@@ -64,6 +64,15 @@ describe("a collector that is suspended", function()
    end)
 end)
 
+describe("a collector's state that is damaged", function()
+   for _, kind in ipairs { "pile", table.unpack(aggregates) } do
+      it("is refused where it is cut, and does no harm where it is changed: " .. kind, function()
+         local out, result = probe("damage", kind, 0, 20, 1500, 2, "distinct=30")
+         assert.is_truthy(out:match("^refused %d+\n$"), out .. result.err)
+      end)
+   end
+end)
+
 describe("a reader that is saved after each record", function()
    local csv = '\xEF\xBB\xBFid,name\n1,"a,b"\r\n2,"x ""q"" y"\n\n3,bad,row\n4,"multi\nline"\n5,"open\n6,z'
    local texts = {

@@ -5,6 +5,9 @@
  *        the runs of a pseudo-random stream, suspended after every EVERYth record. KIND: "pile",
  *        "combiner", or an aggregate's declaration (JSON). Writes into the working directory.
  *        "same BYTES SEGMENTS SAVES STAGED": STAGED of the saves had pairs in the stage.
+ *   damage KIND 0 RECORDS BUFFER PARTITIONS
+ *        a collector's state, cut at every byte, and every byte of it changed: "refused CUTS", when each
+ *        cut is ST_CORRUPT, and each change that, or what goes on to its end
  *   read SPEC FROM TO PATH [SIZE]
  *        the records of one part (of an address: with its SIZE, or "unknown"); saved after each, also
  *        after bad ones and at the end: "same RECORDS"
@@ -191,7 +194,50 @@ static int compare_runs(struct trial *t, struct err *e)
     return !(same && same_stats);
 }
 
-static int run_collect(char **argv, int argc, struct err *e)
+/* The status with which a state is taken, and if it is, with which its collector ends. */
+static enum status try_state(struct trial *t, struct slice state, struct err *e)
+{
+    struct collect *c = NULL;
+    err_clear(e);
+    enum status status = sys_unlink("again.run", e);
+    if (status == ST_OK)
+        status = collect_restore(&t->config, "first.run", state, &c, e);
+    if (status == ST_OK)
+        status = collect_finish(c, false, NULL, e);
+    collect_close(c);
+    return status;
+}
+
+static int damage(struct trial *t, struct err *e)
+{
+    struct collect *c = NULL;
+    struct buf state = BUF_EMPTY;
+    t->config.run_path = "first.run";
+    enum status status = collect_open(&t->config, &c, e);
+    if (status == ST_OK)
+        status = feed(t, c, 0, t->records, e);
+    if (status == ST_OK)
+        status = collect_save(c, false, &state, e);
+    collect_close(c);
+    t->config.run_path = "again.run";
+    if (status != ST_OK || try_state(t, buf_slice(&state), e) != ST_OK)
+        return fail(e);
+    for (size_t i = 0; i < state.n; i++) {
+        bool cut = try_state(t, slice_of(state.p, i), e) == ST_CORRUPT && e->message[0];
+        state.p[i] ^= 0x55;
+        status = try_state(t, buf_slice(&state), e);
+        state.p[i] ^= 0x55;
+        if (!cut || (status != ST_OK && status != ST_CORRUPT && status != ST_SCRIPT)) {
+            printf("taken: cut or changed at %zu\n", i);
+            return 1;
+        }
+    }
+    printf("refused %zu\n", state.n);
+    buf_free(&state);
+    return 0;
+}
+
+static int run_collect(char **argv, int argc, bool damaged, struct err *e)
 {
     if (argc < 5)
         return 2;
@@ -209,7 +255,7 @@ static int run_collect(char **argv, int argc, struct err *e)
     t.stream = (struct stream){ t.records * 31 + t.config.sort_buffer, 300, t.config.partitions,
                                 values_of(t.agg, argv[0]) };
     take_options(&t, argv + 5, argc - 5);
-    int code = compare_runs(&t, e);
+    int code = damaged ? damage(&t, e) : compare_runs(&t, e);
     agg_free(t.agg);
     buf_free(&declaration);
     return code;
@@ -485,7 +531,9 @@ int main(int argc, char **argv)
     err_clear(&e);
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "collect") == 0)
-        code = run_collect(argv + 2, argc - 2, &e);
+        code = run_collect(argv + 2, argc - 2, false, &e);
+    else if (strcmp(command, "damage") == 0)
+        code = run_collect(argv + 2, argc - 2, true, &e);
     else if (strcmp(command, "read") == 0)
         code = run_read(argv + 2, argc - 2, &a, &e);
     else if (strcmp(command, "cuts") == 0)
