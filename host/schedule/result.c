@@ -3,6 +3,7 @@
 
 #include "base/sys.h"
 #include "data/output.h"
+#include "schedule/restore.h"
 
 #include <stdio.h>
 
@@ -350,7 +351,8 @@ enum status result_round(struct driver *d, struct err *e)
         (void)err_memory(e, "the results of a round", d->work_count);
     else if (d->journal && d->at == AT_RUN)
         st = journal_flush(d->journal, e);
-    if (st == ST_OK && d->journal && !finish_keeps_runs(d)) { /* the journal has what follows */
+    /* The journal has what follows. A mend that is gone on with reads its runs again: they stay to its end. */
+    if (st == ST_OK && d->journal && !finish_keeps_runs(d) && restore_version(d) <= 1) {
         remove_files(d, &old);
         if (d->at == AT_RUN)
             remove_runs(d);
