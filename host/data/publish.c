@@ -175,20 +175,27 @@ static enum status copy_back(const char *path, const char *to, bool durable, str
     return st;
 }
 
+bool publish_is_as_told(const char *path, uint64_t bytes, const char *checksum)
+{
+    uint64_t there = 0, sum = 0;
+    char text[17];
+    if (scan_file(path, -1, NULL, &there, &sum, NULL) != ST_OK)
+        return false;
+    (void)snprintf(text, sizeof text, "%016" PRIx64, sum);
+    return there == bytes && strcmp(text, checksum) == 0;
+}
+
 enum status publish_take_back(const char *dir, const struct publish_file *file, bool durable,
                               struct err *e)
 {
     struct buf path = BUF_EMPTY;
-    uint64_t bytes = 0, checksum = 0;
-    char text[17];
+    enum status st = ST_OK;
     const char *from = join(&path, dir, file->name);
     if (!from) {
         buf_free(&path);
         return err_memory(e, "a path", strlen(dir));
     }
-    enum status st = scan_file(from, -1, NULL, &bytes, &checksum, e);
-    (void)snprintf(text, sizeof text, "%016" PRIx64, checksum);
-    if (st == ST_OK && (bytes != file->bytes || strcmp(text, file->checksum) != 0))
+    if (!publish_is_as_told(from, file->bytes, file->checksum))
         st = err_set(e, ST_CORRUPT, "%s is not as it was published", from);
     failpoint("publish.take_back:before");
     if (st == ST_OK && link(from, file->from) != 0 && errno != EEXIST)

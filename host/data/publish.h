@@ -60,6 +60,8 @@ enum status publish_check(const char *dir, bool overwrite, bool *replaces, struc
 /* Facts of the result of job `job_id` that stands in `dir`: appends { version, finished, quarantined, … }.
  * ST_USAGE: the directory holds no result, or that of another job. */
 enum status publish_facts(const char *dir, const char *job_id, struct buf *out, struct err *e);
+/* Has the file this size and checksum (as in struct publish_file)? Reads all of it. */
+bool publish_is_as_told(const char *path, uint64_t bytes, const char *checksum);
 /* Puts a published file back to where it was staged, as a link to it (else as a copy), if it has the bytes and
  * checksum that it was published with. ST_CORRUPT: it has not; ST_CRASH, ST_DISK_FULL. */
 enum status publish_take_back(const char *dir, const struct publish_file *file, bool durable,

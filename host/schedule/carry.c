@@ -346,7 +346,7 @@ static void commit_turn(struct driver *d, bool has_commits)
     if (st == ST_OK && d->journal)
         st = journal_flush(d->journal, &e);
     if (st != ST_OK)
-        driver_fail(d, &e, 1);
+        driver_fail(d, &e, st == ST_DISK_FULL ? EXIT_STOPPED : EXIT_FAILED);
 }
 
 static void journal_statistics(struct driver *d)

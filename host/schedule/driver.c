@@ -257,10 +257,7 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     d->ending = true;
     d->ending_since = sys_now();
     d->failure = *e;
-    d->exit_code = code > 1                     ? code
-                   : e->status == ST_DISK_FULL  ? EXIT_STOPPED
-                   : !code && e->status == ST_USAGE ? EXIT_WRONG_USAGE
-                                                : EXIT_FAILED;
+    d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_WRONG_USAGE : EXIT_FAILED;
     (void)fence_holds(d);
     d->core.over = true;
     driver_deliver(d, &(struct core_event){ .kind = CORE_STOP });

@@ -13,15 +13,25 @@ static bool file_holds(const char *path, struct slice description)
     return stat(path, &info) == 0 && S_ISREG(info.st_mode) && (bytes < 0 || info.st_size == bytes);
 }
 
+/* What nobody reads before it is published is read here. */
+static bool bytes_hold(const char *path, struct slice description)
+{
+    char checksum[24] = "";
+    int64_t bytes = val_get_int(description, "bytes", -1);
+    (void)val_get_cstr(description, "checksum", checksum, sizeof checksum);
+    return file_holds(path, description) &&
+           (bytes < 0 || !checksum[0] || publish_is_as_told(path, (uint64_t)bytes, checksum));
+}
+
 static bool holds(const struct driver *d, const struct work *w, const char *field, const char *dir,
-                  const char *ending)
+                  const char *ending, bool (*as_told)(const char *, struct slice))
 {
     struct slice description;
     struct buf path = BUF_EMPTY;
     if (!val_get(buf_slice(&w->result), field, &description))
         return true;
     bool there = attempt_path(d, w, w->winner, dir, ending, &path) == ST_OK &&
-                 file_holds((const char *)path.p, description);
+                 as_told((const char *)path.p, description);
     buf_free(&path);
     return there;
 }
@@ -32,18 +42,20 @@ static enum status output_holds(struct driver *d, void *context, const char *pat
     (void)d;
     (void)context;
     (void)name;
-    return file_holds(path, description) ? ST_OK : ST_END;
+    return bytes_hold(path, description) ? ST_OK : ST_END;
 }
 
-/* Are the files of the task's winner there? Its run or part only `with_data`. */
+/* Are the files of the task's winner there? Its run or part only `with_data`. Runs and pairs are checked
+ * where they are read. */
 static bool files_hold(struct driver *d, const struct work *w, bool with_data)
 {
     bool there = result_each_output(d, w, output_holds, NULL) == ST_OK &&
-                 holds(d, w, "quarantine", d->place.quarantine_dir, ".jsonl");
+                 holds(d, w, "quarantine", d->place.quarantine_dir, ".jsonl", bytes_hold);
     if (!there || !with_data)
         return there;
-    return holds(d, w, "run", d->place.work_dir, ".run") &&
-           holds(d, w, "part", part_dir(d), ".part");
+    bool is_pairs = d->at == AT_RUN && !d->plan.is_last;
+    return holds(d, w, "run", d->place.work_dir, ".run", file_holds) &&
+           holds(d, w, "part", part_dir(d), ".part", is_pairs ? file_holds : bytes_hold);
 }
 
 bool restore_is_held(struct driver *d, enum work_kind kind, uint32_t index, bool with_data)

@@ -87,7 +87,7 @@ static void tell_task(struct restore *r, const char *name, const struct past_tas
         explain_task(&r->explain, name, RESUME_NEVER, 0, NULL);
     else if (!t->committed && !t->dropped)
         explain_task(&r->explain, name, RESUME_AGAIN, 0,
-                     t->failed ? "it had failed" : "it was under way");
+                     t->failed ? "it had failed" : "under way when the job stopped");
     else
         explain_task(&r->explain, name, RESUME_AGAIN, cpu,
                      judged->why ? judged->why : "what it wrote is not taken");

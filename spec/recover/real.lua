@@ -143,8 +143,8 @@ local BOOKS = [[
       (select count(*) from a where speculative and outcome = 'lost') as lost,
       (select coalesce(sum(records), 0) from file where kind = 'quarantine') as quarantined,
       (select coalesce(sum(delay), 0) from f where verdict in ('retry', 'quarantine')) as seconds_waited,
-      (select coalesce(sum(cpu), 0) from a where outcome != 'ended') as cpu_seconds,
-      (select coalesce(sum(cpu), 0) from a where outcome not in ('committed', 'ended')) as cpu_seconds_wasted
+      (select coalesce(sum(cpu), 0) from a) as cpu_seconds,
+      (select coalesce(sum(cpu), 0) from a where outcome != 'committed') as cpu_seconds_wasted
 ]]
 
 --- Holds the statistics of `lmr show --json`, and of the manifest where there is one, against counts of sqlite3.
