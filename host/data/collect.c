@@ -72,7 +72,7 @@ enum status collect_open(const struct collect_config *config, struct collect **o
 {
     struct collect *c = NULL;
     enum status status = collect_prepare(config, &c, e);
-    if (status == ST_OK)
+    if (c && status == ST_OK)
         status = run_create(config->run_path, c->partitions, config->compress, &c->run, e);
     if (status != ST_OK) {
         collect_close(c);

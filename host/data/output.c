@@ -98,7 +98,7 @@ enum status output_open(const char *path, const struct output_spec *spec, struct
 {
     struct output *o = NULL;
     enum status status = output_prepare(path, spec, &o, e);
-    if (status == ST_OK)
+    if (o && status == ST_OK)
         status = begin(o, e);
     if (status != ST_OK) {
         output_abandon(o);

@@ -171,7 +171,7 @@ void checkpoint_sweep(const char *dir, const struct checkpoint_list *list)
         char *end = NULL;
         const char *name = entry->d_name;
         unsigned long number = name[0] >= '0' && name[0] <= '9' ? strtoul(name, &end, 10) : 0;
-        bool left = number > 0 && (strcmp(end, ".db.tmp") == 0 ||
+        bool left = number > 0 && (strncmp(end, ".db.tmp", 7) == 0 || /* and its journal */
                                    (strcmp(end, ".db") == 0 && !is_kept(list, number)));
         path.n = 0;
         if (left && buf_printf(&path, "%s/%s", dir, name) == ST_OK && buf_terminate(&path) == ST_OK)

@@ -1,7 +1,5 @@
-/* checkpoint_back.c: going back to a checkpoint.
- *
- * A file JOBDIR/going-back, "N K", is there from the first change to the last. In between, each step
- * looks whether it is done, so that it can be taken again after a kill:
+/* checkpoint_back.c: going back to a checkpoint. A file JOBDIR/going-back, "N K", is there from the first
+ * change to the last; each step looks whether it is done, so that it can be taken again after a kill:
  *
  *   1. journal.db.new      the checkpoint, with what the newer journal knows of checkpoints
  *   2. aside-K/journal.db  the journal as it was

@@ -257,7 +257,11 @@ void driver_fail(struct driver *d, const struct err *e, int code)
     d->ending = true;
     d->ending_since = sys_now();
     d->failure = *e;
-    d->exit_code = code ? code : e->status == ST_USAGE ? EXIT_WRONG_USAGE : EXIT_FAILED;
+    bool is_kept = e->status == ST_DISK_FULL && d->restore; /* it stays as it was left */
+    d->exit_code = code                      ? code
+                   : e->status == ST_USAGE   ? EXIT_WRONG_USAGE
+                   : is_kept                 ? EXIT_STOPPED
+                                             : EXIT_FAILED;
     (void)fence_holds(d);
     d->core.over = true;
     driver_deliver(d, &(struct core_event){ .kind = CORE_STOP });

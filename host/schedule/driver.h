@@ -453,6 +453,8 @@ uint64_t plan_space(const struct driver *d);
 uint64_t plan_output_space(const struct driver *d);
 /* True when the result takes its space where runs would take theirs in `work_dir`. */
 bool plan_shares_disk(const struct driver *d, const char *work_dir);
+/* Told when there is less than that. */
+void plan_warn_of_space(struct driver *d);
 void plan_journal(struct driver *d); /* the round's plan into the journal */
 
 /* remote.c */

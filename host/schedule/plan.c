@@ -1,6 +1,7 @@
 /* plan.c: what a job will do, worked out before it does it, from inputs and options alone. */
 #include "schedule/driver.h"
 
+#include "base/size.h"
 #include "base/sys.h"
 
 #include <stdio.h>
@@ -314,4 +315,17 @@ uint64_t plan_output_space(const struct driver *d)
 bool plan_shares_disk(const struct driver *d, const char *work_dir)
 {
     return d->place.output_dir && sys_same_filesystem(work_dir, d->place.output_dir);
+}
+
+void plan_warn_of_space(struct driver *d)
+{
+    char needed[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
+    bool both = plan_shares_disk(d, d->place.work_dir);
+    uint64_t need = plan_space(d) + (both ? plan_output_space(d) : 0), space = 0;
+    if (sys_free_space(d->place.work_dir, &space, NULL) == ST_OK && need > space)
+        report_warning(d,
+                       "the job may need up to %s for its runs%s, and %s has %s free; --work-dir "
+                       "names another place for runs",
+                       size_format(need, needed), both ? " and its result" : "", d->place.work_dir,
+                       size_format(space, there));
 }

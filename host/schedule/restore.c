@@ -257,30 +257,6 @@ enum status restore_place(struct driver *d, struct err *e)
     return ST_OK;
 }
 
-enum status restore_stdin(struct driver *d, struct err *e)
-{
-    struct restore *r = d->restore;
-    const char *path = place_join(&d->place, d->place.work_dir, "stdin");
-    int64_t bytes = past_number(&r->past, "stdin_bytes", -1);
-    struct stat info;
-    if (!path)
-        return err_memory(e, "a path", sizeof "stdin");
-    if (bytes < 0)
-        return err_set(e, ST_USAGE,
-                       "%s read standard input and ended before it had all of it, so it cannot be "
-                       "resumed; run the job again",
-                       d->place.job_id);
-    if (stat(path, &info) != 0 || info.st_size != bytes)
-        return err_set(e, ST_USAGE,
-                       "%s, where %s kept the %" PRId64
-                       " bytes of its standard input, is gone or changed; run the job again",
-                       path, d->place.job_id, bytes);
-    for (size_t i = 0; i < d->name_count; i++)
-        if (strcmp(d->names[i].path, "-") == 0)
-            d->names[i].path = path;
-    return inputs_expand(d->names, d->name_count, &d->arena, &d->files, e);
-}
-
 /* --- earlier steps and rounds --- */
 
 const struct past_task *restore_past(const struct driver *d, enum work_kind kind, uint32_t index)

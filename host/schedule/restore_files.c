@@ -4,6 +4,7 @@
 
 #include "base/sys.h"
 
+#include <inttypes.h>
 #include <sys/stat.h>
 
 static bool file_holds(const char *path, struct slice description)
@@ -236,4 +237,28 @@ enum status restore_check_pairs(const struct driver *d, struct err *e)
                    "%s is gone, which an earlier step of %s wrote and a later one is to read; run "
                    "the job again",
                    path, d->place.job_id);
+}
+
+enum status restore_stdin(struct driver *d, struct err *e)
+{
+    struct restore *r = d->restore;
+    const char *path = place_join(&d->place, d->place.work_dir, "stdin");
+    int64_t bytes = past_number(&r->past, "stdin_bytes", -1);
+    struct stat info;
+    if (!path)
+        return err_memory(e, "a path", sizeof "stdin");
+    if (bytes < 0)
+        return err_set(e, ST_USAGE,
+                       "%s read standard input and ended before it had all of it, so it cannot be "
+                       "resumed; run the job again",
+                       d->place.job_id);
+    if (stat(path, &info) != 0 || info.st_size != bytes)
+        return err_set(e, ST_USAGE,
+                       "%s, where %s kept the %" PRId64
+                       " bytes of its standard input, is gone or changed; run the job again",
+                       path, d->place.job_id, bytes);
+    for (size_t i = 0; i < d->name_count; i++)
+        if (strcmp(d->names[i].path, "-") == 0)
+            d->names[i].path = path;
+    return inputs_expand(d->names, d->name_count, &d->arena, &d->files, e);
 }

@@ -6,7 +6,6 @@
  *   format what only the stop test told to be the output; publish. */
 #include "schedule/driver.h"
 
-#include "base/size.h"
 #include "base/sys.h"
 #include "schedule/options.h"
 #include "schedule/restore.h"
@@ -48,19 +47,6 @@ void steps_start(struct driver *d)
 }
 
 /* --- running --- */
-
-static void warn_of_space(struct driver *d)
-{
-    char needed[SIZE_TEXT_MAX], there[SIZE_TEXT_MAX];
-    bool both = plan_shares_disk(d, d->place.work_dir);
-    uint64_t need = plan_space(d) + (both ? plan_output_space(d) : 0), space = 0;
-    if (sys_free_space(d->place.work_dir, &space, NULL) == ST_OK && need > space)
-        report_warning(d,
-                       "the job may need up to %s for its runs%s, and %s has %s free; --work-dir "
-                       "names another place for runs",
-                       size_format(need, needed), both ? " and its result" : "", d->place.work_dir,
-                       size_format(space, there));
-}
 
 static void run(struct driver *d)
 {
@@ -427,7 +413,7 @@ static void warn_of_network(struct driver *d)
 static void warn_of_place(struct driver *d)
 {
     warn_of_network(d);
-    warn_of_space(d);
+    plan_warn_of_space(d);
     warn_of_loop(d);
 }
 

@@ -19,7 +19,7 @@
 
 enum { COST_SHARE = 50, FILE_KEPT = 1 << 20 }; /* of the time at most 1/50 goes into checkpoints; a larger buffer is given back */
 
-static const char ENDING[] = ".ckpt";
+enum { ENDING_LENGTH = sizeof ".ckpt" - 1 };
 
 /* --- the assignment --- */
 
@@ -264,7 +264,7 @@ static const char *theirs(struct map_task *m, const char *path)
 {
     const struct checkpoint *c = &m->checkpoint;
     const char *own = strrchr(c->path, '/'), *from = strrchr(c->from, '/'), *slash = strrchr(path, '/');
-    size_t own_length = own ? strlen(own) : 0, from_length = from ? strlen(from) : 0, ending = sizeof ENDING - 1;
+    size_t own_length = own ? strlen(own) : 0, from_length = from ? strlen(from) : 0, ending = ENDING_LENGTH;
     if (own_length <= ending || from_length <= ending || !slash || strncmp(slash, own, own_length - ending) != 0)
         return NULL;
     own_length -= ending;

@@ -64,12 +64,15 @@ describe("lmr profile use", function()
          ["count-2"] = "job count-2 is not running", count = "job count-1 is not running",
          so = "job sort-1 is not running", cou = "'cou' is the beginning of several jobs: ",
          ["count-3"] = "no job 'count-3' in ", cuont = "is it 'count'?",
-         ["broken-1"] = "no job 'broken-1' in ", ["../x"] = "no job '../x' in ",
+         ["../x"] = "no job '../x' in ",
       } do
          local result = use(state, word, "testing")
          assert.equal(2, result.code)
          assert.truthy(result.err:find(text, 1, true), result.err)
       end
+      local broken = use(state, "broken-1", "testing")
+      assert.equal(2, broken.code)
+      assert.matches("broken%-1/journal%.db is gone: nothing is known of that job any more", broken.err)
       assert.equal("lmr: job count-1 is not running\n", use(state, "testing").err)
       assert.matches("^lmr: cannot read the profile %./no%.lua: No such file", use(state, "count-1", "./no.lua").err)
       assert.matches("^lmr: which profile%? usage: ", use(state).err)
