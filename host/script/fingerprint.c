@@ -195,6 +195,47 @@ static void walk_step(lua_State *L, struct walk *w, int step)
     walk_field(L, w, step, "finish", "finish");
 }
 
+/* The functions of lua-cjson that set something tell it when they are called without. */
+static uint64_t hash_settings(lua_State *L, int module)
+{
+    static const char *const names[] = { "encode_sparse_array", "encode_max_depth", "decode_max_depth", "encode_number_precision",
+                                         "encode_keep_buffer", "encode_invalid_numbers", "decode_invalid_numbers" };
+    int top = lua_gettop(L);
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lua_pushstring(L, names[i]);
+        if (lua_rawget(L, module) == LUA_TFUNCTION && lua_iscfunction(L, -1) && lua_pcall(L, 0, LUA_MULTRET, 0) == LUA_OK)
+            for (int k = top + 1; k <= lua_gettop(L); k++) {
+                size_t n;
+                const char *text = luaL_tolstring(L, k, &n);
+                hash = fold(hash, text, n);
+                lua_pop(L, 1);
+            }
+        lua_settop(L, top);
+    }
+    return hash;
+}
+
+/* What is kept neither in variables nor in tables: the files of io.read and io.write, and what cjson was told. */
+static void walk_hidden(lua_State *L, struct walk *w)
+{
+    static const char *const files[][2] = { { "_IO_input", "io.input()" }, { "_IO_output", "io.output()" } };
+    static const char *const modules[] = { "cjson", "cjson.safe" };
+    int top = lua_gettop(L);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (lua_getfield(L, LUA_REGISTRYINDEX, files[i][0]) != LUA_TNIL)
+            walk_from(w, files[i][1], top + 1);
+        lua_settop(L, top);
+    }
+    (void)lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+        if (lua_getfield(L, top + 1, modules[i]) == LUA_TTABLE)
+            walk_add(w, i == 0 ? "the settings of cjson" : "the settings of cjson.safe", hash_settings(L, top + 2));
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+}
+
 static enum status keep_part(struct buf *out, const struct walk *w, const struct part *part)
 {
     enum status st = buf_append(out, &part->hash, sizeof part->hash);
@@ -212,6 +253,7 @@ void fingerprint_reach(lua_State *L, int step, struct reach *out)
     step = lua_absindex(L, step);
     struct walk *w = walk_open(L, WALK_REACH);
     walk_step(L, w, step);
+    walk_hidden(L, w);
     walk_run(w);
     out->hash = w->key;
     out->can = w->can;

@@ -10,7 +10,7 @@ static_assert(LUA_VERSION_NUM == 504, "the layout of dumped functions is that of
 enum { DEPTH_MAX = 250 }; /* of functions in functions; Lua itself takes fewer */
 
 /* Instructions that are looked at. */
-enum { OP_LOADK = 3, OP_GETUPVAL = 9, OP_SETUPVAL = 10, OP_GETTABUP = 11, OP_SETTABUP = 15, OP_CALL = 68, OP_TAILCALL = 69 };
+enum { OP_LOADK = 3, OP_GETUPVAL = 9, OP_SETUPVAL = 10, OP_GETTABUP = 11, OP_GETTABLE = 12, OP_GETFIELD = 14, OP_SETTABUP = 15, OP_CALL = 68, OP_TAILCALL = 69 };
 
 /* Kinds of constants. */
 enum { K_NIL = 0x00, K_FALSE = 0x01, K_TRUE = 0x11, K_INTEGER = 0x03, K_FLOAT = 0x13, K_SHORT = 0x04, K_LONG = 0x14 };
@@ -109,7 +109,7 @@ static struct slice constant(const struct scan *s, size_t first, size_t i)
     return first + i < n ? code_name(&s->constants, first + i) : slice_of(NULL, 0);
 }
 
-/* The global `require` was fetched by instruction i; the next two load its argument and call it (or pcall). */
+/* `require` was fetched by instruction i; the next two load its argument and call it (or pcall). */
 static void see_require(struct scan *s, struct slice code, size_t i, size_t first)
 {
     struct slice module = slice_of(NULL, 0);
@@ -133,20 +133,33 @@ static void see_global(struct scan *s, struct slice name)
         s->out->mentions |= CODE_ALL_GLOBALS;
 }
 
-/* Globals are fields of the upvalue `env`. */
-static void scan_code(struct scan *s, struct slice code, size_t first, unsigned env)
+static void see_name(struct scan *s, struct slice code, size_t i, size_t first, struct slice name)
+{
+    if (slice_equal(name, slice_str("require")))
+        see_require(s, code, i, first);
+    else if (slice_equal(name, slice_str("dofile")) || slice_equal(name, slice_str("loadfile")))
+        s->out->mentions |= CODE_LOADS_FILE;
+}
+
+/* Globals are fields of the upvalue `env`, and may be fields of other tables too (_G). */
+static void scan_code(struct scan *s, struct slice code, size_t first, struct code_upvalues up)
 {
     for (size_t i = 0; i * sizeof(uint32_t) < code.n; i++) {
         uint32_t word = instruction(code, i);
         unsigned op = op_of(word);
-        if (op == OP_GETTABUP && b_of(word) == env) {
+        int b = (int)b_of(word);
+        if (op == OP_GETTABUP || op == OP_GETFIELD) {
             struct slice name = constant(s, first, c_of(word));
-            see_global(s, name);
-            if (slice_equal(name, slice_str("require")))
-                see_require(s, code, i, first);
-        } else if (op == OP_SETTABUP && a_of(word) == env) {
+            if (op == OP_GETTABUP && b == up.env)
+                see_global(s, name);
+            see_name(s, code, i, first, name);
+        } else if (op == OP_GETTABLE && i > 0 && op_of(instruction(code, i - 1)) == OP_LOADK) { /* of more than 255 constants */
+            see_name(s, code, i, first, constant(s, first, instruction(code, i - 1) >> 15));
+        } else if (op == OP_SETTABUP && (int)a_of(word) == up.env) {
             see_global(s, constant(s, first, b_of(word)));
-        } else if ((op == OP_GETUPVAL || op == OP_SETUPVAL) && b_of(word) == env) {
+        } else if (op == OP_GETUPVAL && b == up.require) {
+            see_require(s, code, i, first);
+        } else if ((op == OP_GETUPVAL || op == OP_SETUPVAL) && b == up.env) {
             s->out->mentions |= CODE_ALL_GLOBALS;
         }
     }
@@ -193,17 +206,19 @@ static void skip_debug(struct reader *r)
         (void)take_string(r);
 }
 
-/* Which of this function's upvalues is the one that its parent has as `env`; −1: none. */
-static int inner_env(struct slice upvalues, int env)
+/* Which of this function's upvalues is the one that its parent has as `outer`; −1: none. */
+static int inner_upvalue(struct slice upvalues, int outer)
 {
+    if (outer < 0)
+        return -1;
     for (size_t i = 0; i * 3 < upvalues.n; i++)
-        if (upvalues.p[i * 3] == 0 && upvalues.p[i * 3 + 1] == env)
+        if (upvalues.p[i * 3] == 0 && upvalues.p[i * 3 + 1] == outer)
             return (int)i;
     return -1;
 }
 
 /* A function; of the outermost one (depth 0) it does not count where its parent kept its upvalues. */
-static void read_function(struct scan *s, int env, unsigned depth)
+static void read_function(struct scan *s, struct code_upvalues up, unsigned depth)
 {
     struct reader *r = &s->r;
     size_t first = s->constants.n / sizeof(struct slice);
@@ -226,11 +241,10 @@ static void read_function(struct scan *s, int env, unsigned depth)
         return;
     s->out->hash = XXH3_64bits_withSeed(begin, (size_t)((depth > 0 ? r->p : end) - begin), s->out->hash);
     if (depth > 0)
-        env = env < 0 ? -1 : inner_env(upvalues, env);
-    if (env >= 0)
-        scan_code(s, code, first, (unsigned)env);
+        up = (struct code_upvalues){ inner_upvalue(upvalues, up.env), inner_upvalue(upvalues, up.require) };
+    scan_code(s, code, first, up);
     for (n = take_size(r); n > 0 && !r->bad; n--)
-        read_function(s, env, depth + 1);
+        read_function(s, up, depth + 1);
     skip_debug(r);
 }
 
@@ -246,7 +260,7 @@ static void skip_header(struct reader *r)
         r->bad = true;
 }
 
-enum status code_read(struct slice dump, int env, struct code *out)
+enum status code_read(struct slice dump, struct code_upvalues up, struct code *out)
 {
     struct scan s = { .r = { dump.p, dump.p + dump.n, false }, .out = out };
     out->hash = 0;
@@ -254,7 +268,7 @@ enum status code_read(struct slice dump, int env, struct code *out)
     out->globals.n = out->modules.n = 0;
     skip_header(&s.r);
     if (!s.r.bad)
-        read_function(&s, env, 0);
+        read_function(&s, up, 0);
     buf_free(&s.constants);
     return s.status != ST_OK ? s.status : s.r.bad || s.r.p != s.r.end ? ST_CORRUPT : ST_OK;
 }

@@ -11,6 +11,7 @@ enum code_mention {
     CODE_OUTPUT = 4,           /* output */
     CODE_ALL_GLOBALS = 8,      /* the table of globals itself is used */
     CODE_COMPUTED_MODULE = 16, /* require of what is no constant */
+    CODE_LOADS_FILE = 32,      /* dofile or loadfile */
 };
 
 struct code {
@@ -19,9 +20,13 @@ struct code {
     struct buf globals, modules; /* struct slice each, borrowed from the dump: names of globals, constants given to require; may repeat */
 };
 
-/* Reads a stripped dump. `env` is the index (from 0) of the function's upvalue that is the table of globals, −1: it has none. `out` is
- * zeroed, or used before; code_free ends it. ST_CORRUPT: not understood. ST_MEMORY. */
-enum status code_read(struct slice dump, int env, struct code *out);
+/* Indexes (from 0) of the function's upvalues that are the table of globals and the global require; −1: it has none. */
+struct code_upvalues {
+    int env, require;
+};
+
+/* Reads a stripped dump. `out` is zeroed, or used before; code_free ends it. ST_CORRUPT: not understood. ST_MEMORY. */
+enum status code_read(struct slice dump, struct code_upvalues up, struct code *out);
 void code_free(struct code *c);
 
 static inline size_t code_count(const struct buf *names)

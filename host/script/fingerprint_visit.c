@@ -149,6 +149,8 @@ bool visit_name(struct walk *w, int index, uint64_t *hash)
         *hash = visit_hash(TAG_NAME, name, n);
         if (strcmp(name, "mr.lookup") == 0 || strcmp(name, "mr.side_pairs") == 0)
             w->mentions |= CODE_LOOKUP;
+        else if (strcmp(name, "mr.output") == 0)
+            w->mentions |= CODE_OUTPUT;
         enter_library(w, index, name);
     } else if (w->mode == WALK_REACH && (type != LUA_TNIL || is_bare(L, index))) {
         *hash = visit_mix(TAG_POINTER, (uint64_t)(uintptr_t)lua_topointer(L, index));

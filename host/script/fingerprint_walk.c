@@ -230,15 +230,26 @@ static int write_dump(lua_State *L, const void *p, size_t n, void *dump)
     return buf_append(dump, p, n) == ST_OK ? 0 : 1;
 }
 
-/* The function's upvalue that is the table of globals, from 0; −1: none. */
-static int find_env(struct walk *w, int function)
+/* `local require = require` is usual. */
+static bool is_require(struct walk *w, int index)
+{
+    lua_State *L = w->L;
+    lua_pushvalue(L, index);
+    bool is = lua_rawget(L, w->names) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "require") == 0;
+    lua_pop(L, 1);
+    return is;
+}
+
+static struct code_upvalues find_upvalues(struct walk *w, int function)
 {
     lua_State *L = w->L;
     const char *name;
-    int found = -1;
+    struct code_upvalues found = { -1, -1 };
     for (int i = 1; (name = lua_getupvalue(L, function, i)) != NULL; i++) {
-        if (lua_rawequal(L, -1, w->globals) && (found < 0 || strcmp(name, "_ENV") == 0))
-            found = i - 1;
+        if (lua_rawequal(L, -1, w->globals) && (found.env < 0 || strcmp(name, "_ENV") == 0))
+            found.env = i - 1;
+        else if (lua_iscfunction(L, -1) && is_require(w, lua_gettop(L)))
+            found.require = i - 1;
         lua_pop(L, 1);
     }
     return found;
@@ -262,7 +273,7 @@ static void read_code(struct walk *w, int function, uint32_t part)
     lua_pushvalue(L, function);
     visit_need(L, lua_dump(L, write_dump, &w->dump, 1) == 0 ? ST_OK : ST_MEMORY, w->dump.n);
     lua_pop(L, 1);
-    enum status st = code_read(buf_slice(&w->dump), find_env(w, function), &w->code);
+    enum status st = code_read(buf_slice(&w->dump), find_upvalues(w, function), &w->code);
     visit_need(L, st == ST_CORRUPT ? ST_OK : st, w->dump.n);
     if (st == ST_CORRUPT)
         visit_cannot(w, part, "its code is not understood");
@@ -271,6 +282,8 @@ static void read_code(struct walk *w, int function, uint32_t part)
     visit_into_key(w, w->code.hash);
     if (w->code.mentions & CODE_COMPUTED_MODULE && is_own(L, function))
         visit_cannot(w, part, "it requires a module whose name only it knows");
+    if (w->code.mentions & CODE_LOADS_FILE && is_own(L, function))
+        visit_cannot(w, part, "it loads a file of code while it runs");
 }
 
 /* A variable belongs to the first function that is met with it. */
