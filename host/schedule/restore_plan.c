@@ -135,7 +135,9 @@ static const struct past_split *parts_of(const struct driver *d, const struct pa
     struct slice task = slice_str(task_name(d, &w, name));
     size_t all, first = d->restore->split_at, n = 0;
     const struct past_split *splits = past_splits(&d->restore->past, s, &all);
-    if (first >= all || !slice_equal(splits[first].task, task))
+    bool is_first = first < all && slice_equal(splits[first].task, task) &&
+                    (first == 0 || !slice_equal(splits[first - 1].task, task));
+    if (!is_first) /* it was left by another task, or in another round */
         for (first = 0; first < all && !slice_equal(splits[first].task, task);)
             first++;
     while (first + n < all && slice_equal(splits[first + n].task, task))
