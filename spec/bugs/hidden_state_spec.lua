@@ -34,7 +34,8 @@ end
 describe("a map that is killed after it changed what no variable holds", function()
    for name, job in pairs {
       ["cjson in init"] = { "", "cjson.encode_number_precision(3)", "emit(v, cjson.encode({ v / 7 }))" },
-      ["cjson in map"] = { "", "", 'if v == "5" then cjson.encode_number_precision(3) end emit(v, cjson.encode({ v / 7 }))' },
+      ["cjson in map"] = { "", "",
+         'if v == "5" then cjson.encode_number_precision(3) end emit(v, cjson.encode({ v / 7 }))' },
       ["the file that was read at load"] = { 'io.input("in")', "", "emit(v, io.read())" },
       ["the file that is read from init on"] = { "", 'io.input("in")', "emit(v, io.read())" },
    } do

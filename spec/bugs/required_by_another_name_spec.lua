@@ -47,9 +47,11 @@ describe("a resume after a change of a module that maps require while they run",
    for i = 1, 300 do constants[i] = ("s = s + %d.5"):format(i) end
    for name, job in pairs {
       ["by a local variable"] = { "local require = require", 'emit(require("late").f(v), 1)' },
-      ["by a local variable in an inner function"] = { "local r = require", '(function() emit(r("late").f(v), 1) end)()' },
+      ["by a local variable in an inner function"] = { "local r = require",
+         '(function() emit(r("late").f(v), 1) end)()' },
       ["by _G"] = { "", 'emit(_G.require("late").f(v), 1)' },
-      ["after many constants"] = { "", "local s = 0 " .. table.concat(constants, " ") .. ' emit(require("late").f(v), 1)' },
+      ["after many constants"] = { "",
+         "local s = 0 " .. table.concat(constants, " ") .. ' emit(require("late").f(v), 1)' },
       ["as a file"] = { "", 'emit(dofile("late.lua").f(v), 1)' },
    } do
       it("runs them again: " .. name, function()

@@ -1,5 +1,5 @@
 -- A resume compared a round's inputs from where the comparison of the round before had stopped, which could be in the
--- middle of a task's parts: "the input is split in another way", and an iteration in which nothing had changed went back
+-- middle of a task's parts: "the input is split in another way", and an iteration that had not changed went back
 -- to its first round.
 local assert = require "luassert"
 local h = require "spec.helper"
