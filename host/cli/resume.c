@@ -89,6 +89,11 @@ int command_resume(struct request *request)
                      "aside again, whatever has changed; leave --accept-change out");
     else if (request->word_count > 1)
         st = err_set(&e, ST_USAGE, "%s: one job at a time can be resumed", request->words[1]);
+    else if (request->rest_count > 0)
+        st = err_set(&e, ST_USAGE,
+                     "%s: a job goes on with the arguments it was started with; options of lmr resume stand "
+                     "before --, and other arguments need another run",
+                     request->rest[0]);
     if (st == ST_OK)
         st = find_job(request, job_dir, sizeof job_dir, &e);
     if (st == ST_OK)

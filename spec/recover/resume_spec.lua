@@ -383,6 +383,17 @@ end
 
 local first_maps, first_reduces = names("map", maps), names("reduce", 2)
 
+describe("lmr resume", function()
+   it("takes no arguments of the job", function()
+      local at = h.tmpdir()
+      for _, words in ipairs { { "--", "--top", "4" }, { "--", "--dry-run" } } do
+         local result = h.run({ "resume", table.unpack(words) }, { dir = at })
+         assert.equal(2, result.code)
+         assert.matches(words[2] .. ": a job goes on with the arguments it was started with", result.err, 1, true)
+      end
+   end)
+end)
+
 describe("lmr resume of a job with steps", function()
    it("goes back to an earlier step that has changed, whose runs are gone", function()
       local at = stopped_steps("reduce")
