@@ -155,11 +155,18 @@ local RULES = {
       "%s has committed, which its plan does not have" },
 }
 
+-- As `lmr resume` advises: the newest checkpoint that can be read, unless the job is known to be over.
+local function instead(found)
+   local number = math.tointeger(found.whole_checkpoint) or 0
+   if number == 0 or (found.job.written_state and journal.is_over(found.job)) then return "run the job again" end
+   return journal.command(found.job, "resume", "--from", tostring(number))
+end
+
 local function journal_problem(found, message)
    add(found, { file = found.journal, kind = found.checkpoint and "checkpoint" or "journal", message = message,
       means = found.checkpoint and ("lmr resume --from %d cannot use it"):format(found.checkpoint)
          or "what the job has done cannot be trusted any more: it cannot go on from here",
-      next = found.checkpoint and "nothing, as long as the job goes on from where it stands" or found.instead })
+      next = found.checkpoint and "nothing, as long as the job goes on from where it stands" or instead(found) })
 end
 
 -- The result of each commit decodes, and tells of the same files as the table of files.
@@ -429,8 +436,9 @@ local function write_json(found, argument)
 end
 
 return function(argument)
-   local found = { job = { id = argument.id, commands = argument.commands }, journal = argument.journal,
-      problems = {}, files = 0, bytes = 0, instead = "run the job again" }
+   local found = { job = { id = argument.id, commands = argument.commands,
+      state_dir_option = argument.state_dir_option }, journal = argument.journal,
+      problems = {}, files = 0, bytes = 0, whole_checkpoint = argument.whole_checkpoint }
    verify(found, argument)
    if argument.json then write_json(found, argument) else write(found, argument) end
    if #found.problems > 0 then

@@ -126,7 +126,9 @@ static enum status oldest_age(const struct request *request, double *seconds, st
         return err_set(e, ST_USAGE,
                        "--older-than is missing: how long ago must a job have ended to be removed? try lmr clean "
                        "--older-than 7d --dry-run");
-    if (!duration_parse(request->older_than, seconds) || *seconds < 0)
+    size_t n = strlen(request->older_than); /* 7 would be seconds here, and days in the mind of who typed it */
+    bool has_unit = n > 0 && request->older_than[n - 1] >= 'a' && request->older_than[n - 1] <= 'z';
+    if (!has_unit || !duration_parse(request->older_than, seconds) || *seconds < 0)
         return err_set(e, ST_USAGE,
                        "--older-than %s: not a time, which is a number with s, m, h or d behind it; try --older-than 7d",
                        request->older_than);

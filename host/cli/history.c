@@ -14,12 +14,14 @@
 #include "cli/which_job.h"
 #include "data/codec.h"
 #include "recover/history.h"
+#include "schedule/damage.h"
 #include "schedule/place.h"
 #include "script/report.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -168,7 +170,7 @@ static void put_progress(const char *dir, struct val_map *argument)
     buf_free(&reply);
 }
 
-static enum status put_job(const struct request *request, bool with_progress,
+static enum status put_job(const struct request *request, const char *report,
                            struct val_map *argument, struct err *e)
 {
     char dir[PATH_BYTES], journal[PATH_BYTES + sizeof "/journal.db"];
@@ -180,8 +182,10 @@ static enum status put_job(const struct request *request, bool with_progress,
     val_map_str(argument, "id", strrchr(dir, '/') + 1);
     val_map_str(argument, "job_dir", dir);
     val_map_str(argument, "journal", journal);
-    if (with_progress)
+    if (strcmp(report, "show") == 0)
         put_progress(dir, argument);
+    if (strcmp(report, "verify") == 0) /* what to go back to when the journal cannot be read */
+        val_map_int(argument, "whole_checkpoint", (int64_t)damage_newest_whole(dir));
     return ST_OK;
 }
 
@@ -197,7 +201,7 @@ static int job_report(const char *name, const struct request *request, size_t wo
     if (request->word_count > words || request->rest_count)
         st = err_set(&e, ST_USAGE, "too many words; usage: lmr %s %s", name, usage);
     if (st == ST_OK)
-        st = put_job(request, strcmp(name, "show") == 0, &argument, &e);
+        st = put_job(request, name, &argument, &e);
     if (st == ST_OK) {
         if (words > 1 && request->word_count > 1)
             val_map_str(&argument, "word", request->words[1]);

@@ -525,6 +525,19 @@ static enum status write_mark(const struct back *b, struct err *e)
     return sys_write_file(mark.text, slice_of((const uint8_t *)text, (size_t)n), true, "back.mark", e);
 }
 
+/* A journal that was cut to nothing, or whose log was: SQLite takes it for a new one. */
+static bool has_nothing(const char *db)
+{
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *s = NULL;
+    bool nothing = sqlite3_open_v2(db, &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+                   sqlite3_prepare_v2(connection, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+                   sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int64(s, 0) == 0;
+    (void)sqlite3_finalize(s);
+    (void)sqlite3_close(connection);
+    return nothing;
+}
+
 /* A result that was published, or is being, has taken the files away. */
 static enum status check_state(const struct back *b, struct err *e)
 {
@@ -542,7 +555,7 @@ static enum status check_state(const struct back *b, struct err *e)
         (void)val_get_cstr(row, "value", state, sizeof state);
     history_close(h);
     buf_free(&rows);
-    if (st == ST_CORRUPT)
+    if (st == ST_CORRUPT || (st == ST_USAGE && has_nothing(db.text)))
         return ST_OK; /* the checkpoint is to help where it is damaged */
     if (strcmp(state, "publishing") == 0)
         return err_set(e, ST_USAGE,

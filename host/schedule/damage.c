@@ -147,7 +147,7 @@ static unsigned long number_below(const char *dir, unsigned long below)
     return found;
 }
 
-static unsigned long newest_whole(const char *job_dir)
+unsigned long damage_newest_whole(const char *job_dir)
 {
     char dir[PATH_MAX], path[PATH_MAX + 32];
     int n = snprintf(dir, sizeof dir, "%s/checkpoints", job_dir);
@@ -164,7 +164,7 @@ static unsigned long newest_whole(const char *job_dir)
 enum status damage_advise(const char *job_dir, struct err *e)
 {
     size_t n = strlen(e->message);
-    unsigned long number = newest_whole(job_dir);
+    unsigned long number = damage_newest_whole(job_dir);
     if (number > 0)
         (void)snprintf(e->message + n, sizeof e->message - n,
                        "; checkpoint %lu of the job is whole: lmr resume %s --from %lu goes on from it",
