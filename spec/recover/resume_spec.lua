@@ -386,10 +386,10 @@ local first_maps, first_reduces = names("map", maps), names("reduce", 2)
 describe("lmr resume", function()
    it("takes no arguments of the job", function()
       local at = h.tmpdir()
-      for _, words in ipairs { { "--", "--top", "4" }, { "--", "--dry-run" } } do
-         local result = h.run({ "resume", table.unpack(words) }, { dir = at })
+      for _, given in ipairs { { "--", "--top", "4" }, { "--", "--dry-run" } } do
+         local result = h.run({ "resume", table.unpack(given) }, { dir = at })
          assert.equal(2, result.code)
-         assert.matches(words[2] .. ": a job goes on with the arguments it was started with", result.err, 1, true)
+         assert.matches(given[2] .. ": a job goes on with the arguments it was started with", result.err, 1, true)
       end
    end)
 end)
