@@ -59,8 +59,10 @@ static enum status take_options(struct request *request, const char *job_dir, st
         run.work_dir = run.moved_work;
     request->run = run;
     if (directory && chdir(directory) != 0) {
-        (void)err_sys(e, errno, "go to the directory where the job was started,", directory);
-        return ST_USAGE;
+        return err_set(e, ST_USAGE,
+                       "cannot go to %s, where the job was started and its names begin: %s; put it back, or make a "
+                       "link of that name to where it is now (ln -s), then resume again",
+                       directory, strerror(errno));
     }
     return ST_OK;
 }

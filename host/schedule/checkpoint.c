@@ -10,12 +10,14 @@
 #include "base/sys.h"
 #include "recover/checkpoint.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { REASON_MAX = 48, REPLIES_MAX = 8, ASK_SECONDS = 5 };
@@ -216,6 +218,19 @@ static enum status take_list(struct checkpoints *c, const struct checkpoint_list
     return st == ST_OK ? ST_OK : err_memory(e, "checkpoints", list->count);
 }
 
+/* Where the checkpoints lie elsewhere the job's folder has a link to them, for those who cannot ask its journal
+ * because that is damaged. Where links cannot be made there is none; a folder of that name stays. NULL `to`: the
+ * link goes. */
+static void set_link(struct driver *d, const char *to)
+{
+    const char *path = place_join(&d->place, d->place.job_dir, "checkpoints");
+    if (!path || (d->checkpoints->in_job_dir && !to))
+        return;
+    (void)unlink(path);
+    if (to && symlink(to, path) != 0)
+        report_detail(d, "cannot make %s, a link to the checkpoints: %s", path, strerror(errno));
+}
+
 enum status checkpoint_begin(struct driver *d, struct err *e)
 {
     struct checkpoints *c = d->checkpoints;
@@ -232,6 +247,8 @@ enum status checkpoint_begin(struct driver *d, struct err *e)
     c->commits = d->statistics.committed;
     if (st == ST_OK)
         journal_job(d->journal, "checkpoint_dir", c->in_job_dir ? NULL : c->dir);
+    if (st == ST_OK && !c->in_job_dir)
+        set_link(d, c->dir);
     return st;
 }
 
@@ -321,6 +338,7 @@ void checkpoint_complete(struct driver *d)
     c->count = 0;
     collect_garbage(d);
     sys_rmdir(c->dir);
+    set_link(d, NULL);
 }
 
 /* --- making one --- */
