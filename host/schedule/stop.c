@@ -52,17 +52,30 @@ void stop_turn(struct driver *d)
     end(d);
 }
 
+/* There is nothing more that signals could ask for; whoever sends them without end must not keep the loop
+ * from ending. For all threads, and at once. */
+static void hear_no_more(void)
+{
+    const struct sigaction ignore = { .sa_handler = SIG_IGN };
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        (void)sigaction(driver_stop_signals[i], &ignore, NULL);
+}
+
 void stop_by_signal(struct driver *d, int number)
 {
     struct err e;
-    if (d->ending)
+    if (d->ending) {
+        hear_no_more();
         return;
+    }
     (void)err_set(&e, ST_INTERRUPTED, "stopped by %s",
                   number == SIGINT   ? "an interrupt (SIGINT)"
                   : number == SIGHUP ? "the end of its terminal (SIGHUP)"
                                      : "SIGTERM");
     d->stop_signal = number;
     stop_begin(d, &e, EXIT_BY_SIGNAL + number, "signal");
+    if (d->ending)
+        hear_no_more();
 }
 
 void stop_by_demand(struct driver *d, struct control_reply *reply)
