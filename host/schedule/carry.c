@@ -340,9 +340,7 @@ static enum status sync_names(struct driver *d, struct err *e)
 static void commit_turn(struct driver *d, bool has_commits)
 {
     struct err e;
-    enum status st = d->journal ? journal_write(d->journal, &e) : ST_OK;
-    if (st == ST_OK && has_commits)
-        st = sync_names(d, &e);
+    enum status st = has_commits ? sync_names(d, &e) : ST_OK;
     if (st == ST_OK && d->journal)
         st = journal_flush(d->journal, &e);
     if (st != ST_OK)
@@ -368,30 +366,23 @@ static struct core_action action_at(struct slice batch, size_t i)
 }
 
 /* Tasks commit and others are handed out: nothing that a loss of power would make wrong. */
-static bool only_hands_out(struct slice batch)
+static bool only_hands_out(struct slice batch, size_t count)
 {
     bool only = true;
-    for (size_t i = 0; i * sizeof(struct core_action) < batch.n && only; i++) {
+    for (size_t i = 0; i < count && only; i++) {
         enum core_action_kind kind = action_at(batch, i).kind;
         only = kind == ACT_COMMIT || kind == ACT_ASSIGN || kind == ACT_LOST;
     }
     return only;
 }
 
-static void act_all(struct driver *d, struct slice batch)
-{
-    for (size_t i = 0; i * sizeof(struct core_action) < batch.n; i++) {
-        struct core_action a = action_at(batch, i);
-        act(d, &a);
-    }
-}
-
 /* Workers get their next attempts before the disk has the rows of the last ones: the rows are written in
- * order, so what comes later is never known without what came before. */
+ * order, so what comes later is never known without what came before. All else waits for the disk. */
 static void carry_batch(struct driver *d, struct slice batch)
 {
+    size_t count = batch.n / sizeof(struct core_action);
     bool has_commits = false;
-    for (size_t i = 0; i * sizeof(struct core_action) < batch.n; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct core_action a = action_at(batch, i);
         if (a.kind == ACT_COMMIT)
             record_commit(d, &a);
@@ -404,12 +395,18 @@ static void carry_batch(struct driver *d, struct slice batch)
         has_commits |= a.kind == ACT_COMMIT;
     }
     journal_statistics(d);
-    bool first = only_hands_out(batch) && d->journal && journal_write(d->journal, NULL) == ST_OK;
-    if (first)
-        act_all(d, batch);
+    bool early = only_hands_out(batch, count) && d->journal && journal_write(d->journal, NULL) == ST_OK;
+    for (size_t i = 0; i < count && early; i++) {
+        struct core_action a = action_at(batch, i);
+        if (a.kind == ACT_ASSIGN)
+            act(d, &a);
+    }
     commit_turn(d, has_commits);
-    if (!first)
-        act_all(d, batch);
+    for (size_t i = 0; i < count; i++) {
+        struct core_action a = action_at(batch, i);
+        if (a.kind != ACT_ASSIGN || !early)
+            act(d, &a);
+    }
 }
 
 void carry_out(struct driver *d)
