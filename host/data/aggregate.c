@@ -379,22 +379,6 @@ enum status agg_load_from(const struct agg *a, void *state, struct saved *from)
     return status == ST_OK && from->failed ? ST_CORRUPT : status;
 }
 
-enum status agg_save(const struct agg *a, const void *state, struct buf *out)
-{
-    struct saver to = saver_of(out);
-    agg_save_to(a, state, &to);
-    return to.status;
-}
-
-enum status agg_load(const struct agg *a, void *state, struct slice saved, struct err *e)
-{
-    struct saved from = saved_of(saved);
-    enum status status = agg_load_from(a, state, &from);
-    if (status == ST_MEMORY)
-        return err_memory(e, "a reducer's state", saved.n);
-    return status == ST_OK && saved_ended(&from) ? ST_OK : saved_broken(a->ops->name, e);
-}
-
 bool agg_is_sum(const struct agg *a)
 {
     return a->ops == &agg_ops_sum;

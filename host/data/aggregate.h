@@ -51,12 +51,6 @@ size_t agg_weight(const struct agg *a, const void *state);
 enum status agg_partial(const struct agg *a, const void *state, struct buf *out);
 enum status agg_finish(const struct agg *a, const void *state, struct buf *out, struct err *e);
 void agg_drop(const struct agg *a, void *state);
-/* Task checkpoints: agg_save appends the state bit for bit (not a partial, whose merge may round);
- * agg_load makes it anew in a state of zeros (after agg_init), so that whatever is folded next gives
- * what it would have given. ST_CORRUPT when the bytes are none of ours, or of another declaration;
- * the state is then fit for agg_drop only. */
-enum status agg_save(const struct agg *a, const void *state, struct buf *out);
-enum status agg_load(const struct agg *a, void *state, struct slice saved, struct err *e);
 /* True when the aggregate is the plain sum, whose state is a struct agg_number, so that the
  * collector can add integers without a call: while is_float is 0 and no overflow comes, i += value.
  * (A count's state is one too, but it adds 1 whatever the value.) */

@@ -481,7 +481,6 @@ void steps_spooled(struct driver *d);
 enum status kept_add(struct kept_files *k, const char *path, struct slice name,
                      struct slice description);
 void kept_free(struct kept_files *k);
-void kept_unlink(const struct kept_files *k);
 /* Keeps the part of a committed task in `parts`, if it is one that writes them, and its side
  * outputs. */
 enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts);

@@ -41,12 +41,6 @@ void kept_free(struct kept_files *k)
     *k = (struct kept_files){ NULL, 0, 0 };
 }
 
-void kept_unlink(const struct kept_files *k)
-{
-    for (size_t i = 0; i < k->count; i++)
-        (void)sys_unlink((const char *)k->files[i].path.p, NULL);
-}
-
 /* --- warnings --- */
 
 static bool seen(const struct kept_files *k, struct slice text)
