@@ -60,6 +60,8 @@ enum status sys_rename(const char *from, const char *to, const char *site, struc
 enum status sys_unlink(const char *path, struct err *e);
 /* Removes a directory that is empty; all else is left as it is. */
 void sys_rmdir(const char *path);
+/* What stands behind the last slash of a path: a file's or folder's own name. */
+const char *sys_name(const char *path);
 /* Makes a directory and its parents; one that is there is no error. */
 enum status sys_mkdir_all(const char *path, struct err *e);
 /* Removes a directory with all it holds; one that is not there is no error. Never follows symlinks. */

@@ -26,6 +26,12 @@ static void cut_to_parent(char *path)
     path[n] = '\0';
 }
 
+const char *sys_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 /* The parent of `path`, to be freed by the caller; NULL when memory is out. */
 static char *parent_dup(const char *path)
 {

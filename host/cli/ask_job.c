@@ -8,6 +8,7 @@
 #include "cli/print.h"
 #include "cli/table.h"
 #include "cli/which_job.h"
+#include "recover/history.h"
 #include "schedule/control.h"
 #include "schedule/past.h"
 
@@ -32,14 +33,9 @@ enum status ask_job(const char *job_dir, const char *command, double seconds, st
                      : err_memory(e, "a request", request.n);
     if (st == ST_OK && val_check(buf_slice(reply)) != ST_OK)
         st = err_set(e, ST_CORRUPT, "job %s answered with what is no value",
-                     strrchr(job_dir, '/') + 1);
+                     sys_name(job_dir));
     buf_free(&request);
     return st;
-}
-
-static const char *id_of(const char *job_dir)
-{
-    return strrchr(job_dir, '/') + 1;
 }
 
 /* " --state-dir DIR" for commands that are to be typed, or "". */
@@ -57,9 +53,9 @@ static void advise(const struct request *request, const char *job_dir, const cha
                    const char *host, struct err *e)
 {
     char option[PATH_MAX + 16];
-    const char *id = id_of(job_dir);
+    const char *id = sys_name(job_dir);
     (void)state_option(request, option);
-    if (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0)
+    if (history_is_over(state))
         (void)err_set(e, ST_USAGE, "%s is not running: it is %s (lmr show %s%s)", id, state, id,
                       option);
     else if (strcmp(state, "running") == 0 || strcmp(state, "publishing") == 0)
@@ -131,7 +127,7 @@ static int tell_checkpoint(const char *job_dir, struct slice reply)
     (void)val_get_cstr(reply, "path", path, sizeof path);
     columns_disarm(path);
     text_printf(&t, "checkpoint %" PRId64 " of %s: %s\n", val_get_int(reply, "number", 0),
-                id_of(job_dir), path);
+                sys_name(job_dir), path);
     return text_print(&t, STDOUT_FILENO);
 }
 
@@ -182,8 +178,8 @@ static int tell_end(const struct request *request, const char *job_dir)
     err_clear(&e);
     (void)snprintf(path, sizeof path, "%s/journal.db", job_dir);
     enum status st = past_read_job(path, &past, &e);
-    const char *state = st == ST_OK ? past_text(&past, "state") : NULL, *id = id_of(job_dir);
-    if (state && (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0))
+    const char *state = st == ST_OK ? past_text(&past, "state") : NULL, *id = sys_name(job_dir);
+    if (state && history_is_over(state))
         text_printf(&t, "%s is %s: it ended before it could be stopped\n", id, state);
     else
         text_printf(&t, "%s is stopped; lmr resume %s%s goes on\n", id, id,
@@ -206,7 +202,7 @@ int command_stop(struct request *request)
         return ended_with(st, &e);
     if (!wait_for_end(job_dir)) {
         log_error("%s was told to stop, but its driver is still there after %d s; lmr show %s%s tells what it does",
-                  id_of(job_dir), END_SECONDS, id_of(job_dir), state_option(request, option));
+                  sys_name(job_dir), END_SECONDS, sys_name(job_dir), state_option(request, option));
         return EXIT_FAILED;
     }
     return tell_end(request, job_dir);

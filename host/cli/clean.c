@@ -8,6 +8,7 @@
 #include "cli/table.h"
 #include "cli/which_job.h"
 #include "data/codec.h"
+#include "recover/history.h"
 #include "schedule/place.h"
 
 #include <limits.h>
@@ -92,7 +93,7 @@ static void remove_one(const struct request *request, const char *job_dir, struc
         log_err(&e);
         t->refused = true;
     }
-    tell(t, strrchr(job_dir, '/') + 1, &r, false, st == ST_OK ? NULL : e.message);
+    tell(t, sys_name(job_dir), &r, false, st == ST_OK ? NULL : e.message);
 }
 
 int command_rm(struct request *request)
@@ -135,11 +136,6 @@ static enum status oldest_age(const struct request *request, double *seconds, st
     return ST_OK;
 }
 
-static bool is_over(const char *state)
-{
-    return strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0;
-}
-
 /* Who runs is found out by its lock, under which it is removed. */
 static void clean_one(const struct request *request, const char *job_dir, int64_t limit,
                       struct told *t)
@@ -149,7 +145,7 @@ static void clean_one(const struct request *request, const char *job_dir, int64_
     err_clear(&e);
     if (remove_look(job_dir, &r, &e) != ST_OK)
         return;
-    bool whole = r.ended <= limit && (request->all || is_over(r.state));
+    bool whole = r.ended <= limit && (request->all || history_is_over(r.state));
     if (!whole && strcmp(r.state, "complete") != 0)
         return;
     enum status st = whole ? remove_job(job_dir, &r, &e) : remove_kept(job_dir, &r, &e);
@@ -159,7 +155,7 @@ static void clean_one(const struct request *request, const char *job_dir, int64_
         log_err(&e);
         t->refused = true;
     }
-    tell(t, strrchr(job_dir, '/') + 1, &r, !whole, st == ST_OK ? NULL : e.message);
+    tell(t, sys_name(job_dir), &r, !whole, st == ST_OK ? NULL : e.message);
 }
 
 static enum status clean_all(const struct request *request, const char *state_dir, double seconds,

@@ -179,7 +179,7 @@ static enum status put_job(const struct request *request, const char *report,
     if (st != ST_OK)
         return st;
     (void)snprintf(journal, sizeof journal, "%s/journal.db", dir);
-    val_map_str(argument, "id", strrchr(dir, '/') + 1);
+    val_map_str(argument, "id", sys_name(dir));
     val_map_str(argument, "job_dir", dir);
     val_map_str(argument, "journal", journal);
     if (strcmp(report, "show") == 0)

@@ -76,16 +76,10 @@ enum status remove_look(const char *job_dir, struct removal *r, struct err *e)
 
 /* --- folders outside the state folder --- */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* WORK_DIR/JOBID, CHECKPOINT_DIR/JOBID or OUT/.lmr-JOBID. */
 static bool is_own_name(const struct removing *r, const char *path)
 {
-    const char *name = base_name(path);
+    const char *name = sys_name(path);
     return path[0] == '/' && (strcmp(name, r->id) == 0 ||
                               (strncmp(name, ".lmr-", 5) == 0 && strcmp(name + 5, r->id) == 0));
 }
@@ -326,7 +320,7 @@ static enum status drop_work(struct removing *r, struct err *e)
         return ST_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && st == ST_OK; i++) {
         const char *dir = past_text(&r->past, keys[i]);
-        bool inside = dir && is_inside(dir, r->job_dir) && strcmp(base_name(dir), "work") == 0;
+        bool inside = dir && is_inside(dir, r->job_dir) && strcmp(sys_name(dir), "work") == 0;
         if (!dir || !(inside || (is_own_file(r, dir) && is_own_name(r, dir))))
             continue;
         r->told->bytes += blocks_of(r, dir);
@@ -373,7 +367,7 @@ static enum status remove_with(const char *job_dir, struct removal *told,
         return err_memory(e, "a removal", sizeof *r);
     *r = (struct removing){ .told = told,
                             .job_dir = job_dir,
-                            .id = base_name(job_dir),
+                            .id = sys_name(job_dir),
                             .past = { .arena = ARENA_EMPTY },
                             .entries = ENTRIES_MAX };
     enum status st = journal_path(job_dir, journal, e);

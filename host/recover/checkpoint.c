@@ -325,12 +325,6 @@ void checkpoint_list_free(struct checkpoint_list *list)
 
 /* --- finding --- */
 
-static const char *job_of(const char *job_dir)
-{
-    const char *slash = strrchr(job_dir, '/');
-    return slash ? slash + 1 : job_dir;
-}
-
 static enum status none_such(const struct checkpoint_list *list, const char *job_dir, uint32_t number,
                              struct err *e)
 {
@@ -343,9 +337,9 @@ static enum status none_such(const struct checkpoint_list *list, const char *job
             ? err_set(e, ST_USAGE,
                       "%s has no checkpoint to go back to; if it is not complete, lmr resume %s without --from "
                       "goes on where it stands",
-                      job_of(job_dir), job_of(job_dir))
+                      sys_name(job_dir), sys_name(job_dir))
             : err_set(e, ST_USAGE, "%s has no checkpoint %" PRIu32 "; those it has: %s (lmr checkpoints %s)",
-                      job_of(job_dir), number, there.p ? (const char *)there.p : "", job_of(job_dir));
+                      sys_name(job_dir), number, there.p ? (const char *)there.p : "", sys_name(job_dir));
     buf_free(&there);
     return st;
 }

@@ -332,11 +332,10 @@ static enum status read_names(struct history *h, struct names *out, struct err *
         if (!val_get_string(row, "path", &path))
             continue;
         const char *text = path.n ? arena_strndup(&out->arena, (const char *)path.p, path.n) : "";
-        const char *slash = text ? strrchr(text, '/') : NULL;
         if (!text)
             st = err_memory(e, "a path", path.n);
         else
-            out->sorted[out->count++] = slash ? slash + 1 : text;
+            out->sorted[out->count++] = sys_name(text);
     }
     if (st == ST_OK && out->count > 0)
         qsort(out->sorted, out->count, sizeof *out->sorted, compare_names);
@@ -542,7 +541,7 @@ static bool has_nothing(const char *db)
 static enum status check_state(const struct back *b, struct err *e)
 {
     struct path db = join(b->job_dir, "journal.db");
-    const char *slash = strrchr(b->job_dir, '/'), *id = slash ? slash + 1 : b->job_dir;
+    const char *id = sys_name(b->job_dir);
     struct buf rows = BUF_EMPTY;
     struct slice row = slice_of(NULL, 0);
     struct val_cursor c;
@@ -562,7 +561,7 @@ static enum status check_state(const struct back *b, struct err *e)
                        "the result of %s is being moved into place, so there is no way back; lmr resume %s "
                        "finishes it",
                        id, id);
-    if (strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0)
+    if (history_is_over(state))
         return err_set(e, ST_USAGE, "%s is %s, so there is no way back; run the job again", id, state);
     return st;
 }

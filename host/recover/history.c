@@ -348,6 +348,11 @@ void history_close(struct history *h)
     sys_free(h);
 }
 
+bool history_is_over(const char *state)
+{
+    return strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0;
+}
+
 /* --- who writes --- */
 
 enum history_writer history_writer(const char *path, long pid)

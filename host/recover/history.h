@@ -29,6 +29,9 @@ void history_close(struct history *h);
 enum status history_query(struct history *h, const char *sql, struct slice params, struct buf *rows,
                           struct err *e);
 
+/* Of a value of the row `state` of the table job: there is nothing to go on with. */
+bool history_is_over(const char *state);
+
 enum history_writer { WRITER_GONE, WRITER_ALIVE, WRITER_UNKNOWN };
 /* Does process `pid` still write the journal at `path`? Alive: it has the file open, so that
  * another process that got the same number is no driver. Unknown: there is such a process, but

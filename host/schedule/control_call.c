@@ -24,12 +24,6 @@ enum status control_address(const char *job_dir, struct sockaddr_un *address, in
     return ST_OK;
 }
 
-static const char *job_of(const char *job_dir)
-{
-    const char *slash = strrchr(job_dir, '/');
-    return slash ? slash + 1 : job_dir;
-}
-
 static enum status reach(const char *job_dir, int *fd, struct err *e)
 {
     struct sockaddr_un address;
@@ -42,7 +36,7 @@ static enum status reach(const char *job_dir, int *fd, struct err *e)
         st = err_sys(e, errno, "make", "a socket");
     else if (connect(*fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         if (errno == ENOENT || errno == ECONNREFUSED)
-            st = err_set(e, ST_USAGE, "job %s is not running", job_of(job_dir));
+            st = err_set(e, ST_USAGE, "job %s is not running", sys_name(job_dir));
         else
             st = err_sys(e, errno, "reach the control socket in", job_dir);
     }
@@ -63,7 +57,7 @@ static enum status send_request(int fd, struct slice request, struct err *e)
 
 static enum status ended(const char *job_dir, struct err *e)
 {
-    return err_set(e, ST_USAGE, "job %s ended before it answered", job_of(job_dir));
+    return err_set(e, ST_USAGE, "job %s ended before it answered", sys_name(job_dir));
 }
 
 /* Waits until the socket has something to read; ST_TIMEOUT past `deadline` (sys_now). */
@@ -77,7 +71,7 @@ static enum status wait_readable(int fd, int64_t deadline, const char *job_dir, 
             return ST_OK;
         if (ready == 0)
             return err_set(e, ST_TIMEOUT, "job %s did not answer in time; it may be stopped",
-                           job_of(job_dir));
+                           sys_name(job_dir));
         if (errno != EINTR)
             return err_sys(e, errno, "wait for", "a job's answer");
     }
@@ -101,7 +95,7 @@ static enum status read_reply(int fd, int64_t deadline, const char *job_dir, str
     }
     if (st == ST_OK && m.type != WIRE_REPLY)
         st = err_set(e, ST_CORRUPT, "job %s answered with something else than a reply",
-                     job_of(job_dir));
+                     sys_name(job_dir));
     if (st == ST_OK && buf_append_slice(reply, m.payload) != ST_OK)
         st = err_memory(e, "a reply", m.payload.n);
     wire_reader_free(&reader);

@@ -37,12 +37,6 @@ static int64_t size_of(const char *path)
     return stat(path, &info) == 0 ? (int64_t)info.st_size : -1;
 }
 
-static const char *id_of(const char *job_dir)
-{
-    const char *slash = strrchr(job_dir, '/');
-    return slash ? slash + 1 : job_dir;
-}
-
 static enum status check_version(const char *path, uint32_t version, struct err *e)
 {
     if (version <= HISTORY_SCHEMA) /* what is older is told of by history.c */
@@ -168,7 +162,7 @@ enum status damage_advise(const char *job_dir, struct err *e)
     if (number > 0)
         (void)snprintf(e->message + n, sizeof e->message - n,
                        "; checkpoint %lu of the job is whole: lmr resume %s --from %lu goes on from it",
-                       number, id_of(job_dir), number);
+                       number, sys_name(job_dir), number);
     else if (e->status == ST_CORRUPT && !strstr(e->message, "run again"))
         (void)snprintf(e->message + n, sizeof e->message - n,
                        "; no checkpoint of it is kept, so the job can only be run again");

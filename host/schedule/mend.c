@@ -101,8 +101,7 @@ uint32_t mend_first_attempt(const struct driver *d, const struct past_task *t)
 
 static enum status not_complete(const struct driver *d, const char *state, struct err *e)
 {
-    const char *slash = strrchr(d->options->resume, '/');
-    const char *id = slash ? slash + 1 : d->options->resume;
+    const char *id = sys_name(d->options->resume);
     if (strcmp(state, "partial") == 0)
         return err_set(e, ST_USAGE,
                        "%s is partial: it went on without tasks, and records can be tried again "

@@ -27,12 +27,6 @@ static bool lies_in(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-static const char *last_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static const char *join(struct arena *arena, const char *dir, const char *rest)
 {
     size_t n = strlen(dir), m = strlen(rest);
@@ -136,7 +130,7 @@ static enum status find_outside(struct moving *v, const char *dir, const char *b
 {
     bool inside = v->moved->was && lies_in(dir, v->moved->was);
     if (base)
-        return add(v, dir, join(&v->past->arena, base, last_name(dir)));
+        return add(v, dir, join(&v->past->arena, base, sys_name(dir)));
     if (inside || !v->moved->was || (!v->is_copy && is_there(dir)))
         return ST_OK;
     return refuse(v, dir, option);
@@ -256,7 +250,7 @@ enum status moved_open(struct past *past, const struct run_options *options, str
     struct moving v = { .past = past,
                         .options = options,
                         .moved = out,
-                        .job_id = last_name(options->resume),
+                        .job_id = sys_name(options->resume),
                         .output_dir = past_text(past, "output_dir"),
                         .stage_dir = past_text(past, "stage_dir"),
                         .work_dir = past_text(past, "work_dir"),

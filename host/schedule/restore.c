@@ -2,6 +2,7 @@
 
 #include "base/sys.h"
 #include "recover/checkpoint.h"
+#include "recover/history.h"
 #include "schedule/damage.h"
 #include "schedule/options.h"
 #include "schedule/restore_internal.h"
@@ -94,11 +95,6 @@ enum status job_options(const char *job_dir, unsigned from, struct arena *arena,
     return st;
 }
 
-static bool is_over(const char *state)
-{
-    return strcmp(state, "complete") == 0 || strcmp(state, "partial") == 0;
-}
-
 /* A journal that cannot be read is no job that is over: who goes on with it is told why not. */
 bool job_is_over(const char *job_dir)
 {
@@ -106,16 +102,10 @@ bool job_is_over(const char *job_dir)
     bool over = false;
     if (read_job(job_dir, &past, NULL) == ST_OK) {
         const char *state = past_text(&past, "state");
-        over = state && is_over(state);
+        over = state && history_is_over(state);
     }
     past_free(&past);
     return over;
-}
-
-static const char *job_id_of(const char *job_dir)
-{
-    const char *slash = strrchr(job_dir, '/');
-    return slash ? slash + 1 : job_dir;
 }
 
 /* What a job that is over says, and how it ended. */
@@ -129,7 +119,7 @@ static enum status over(struct driver *d, const char *state, int *code)
             : aside > 0                   ? EXIT_QUARANTINED
                                           : EXIT_COMPLETE;
     report_note(d, "%s is %s already%s%s; there is nothing left to do",
-                job_id_of(d->options->resume), state, dir ? ": its result is in " : "",
+                sys_name(d->options->resume), state, dir ? ": its result is in " : "",
                 dir ? dir : "");
     return ST_END;
 }
@@ -140,16 +130,16 @@ static enum status check_state(struct driver *d, int *code, struct err *e)
     const char *state = past_text(&r->past, "state");
     if (!state)
         return err_set(e, ST_CORRUPT, "the journal of %s does not say how the job stands",
-                       job_id_of(d->options->resume));
+                       sys_name(d->options->resume));
     enum status st = mend_open(d, state, e);
     if (st != ST_OK)
         return st;
-    if (!r->mend && is_over(state))
+    if (!r->mend && history_is_over(state))
         return over(d, state, code);
     r->publishing = strcmp(state, "publishing") == 0;
     if (!past_text(&r->past, "stage_dir") || !past_text(&r->past, "work_dir"))
         return err_set(e, ST_CORRUPT, "the journal of %s does not say where the job keeps its work",
-                       job_id_of(d->options->resume));
+                       sys_name(d->options->resume));
     return ST_OK;
 }
 
@@ -160,7 +150,7 @@ static enum status not_at_work(const char *job_dir, struct err *e)
     return err_set(e, ST_USAGE,
                    "%s is at work already: wait for its end, or stop it (lmr stop %s); then what a resume "
                    "would do can be told",
-                   job_id_of(job_dir), job_id_of(job_dir));
+                   sys_name(job_dir), sys_name(job_dir));
 }
 
 /* The lock comes first, so that what is read then stays so; a dry run does not take it. */
