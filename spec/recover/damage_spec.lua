@@ -283,8 +283,8 @@ describe("a state folder", function()
       if not h.own_mounts() then return pending("nothing can be mounted here") end
       local at = ended("TERM")
       local result = mounted(at, [[
-         mkdir small && mount -t tmpfs -o size=256k none small && cp -a state/. small/ && rm -r state
-         head -c 300000 /dev/zero > small/ballast
+         mkdir small && mount -t tmpfs -o size=1m none small && cp -a state/. small/ && rm -r state
+         head -c 2000000 /dev/zero > small/ballast
          lmr resume --state-dir small; echo "code $?"
          rm small/ballast
          lmr resume --state-dir small; echo "code $?"]])
