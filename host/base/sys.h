@@ -52,6 +52,8 @@ void sys_write_behind(int fd, uint64_t written, uint64_t *begun);
 /* After a failed fsync the caller writes the file again from its source; it never calls this again on
  * the same descriptor. */
 enum status sys_fsync(int fd, const char *path, const char *site, struct err *e);
+/* The same of a file that others wrote. */
+enum status sys_fsync_file(const char *path, const char *site, struct err *e);
 /* fsync of the directory that holds `path` (its last component is cut off). */
 enum status sys_fsync_parent(const char *path, const char *site, struct err *e);
 enum status sys_fsync_dir(const char *path, const char *site, struct err *e);

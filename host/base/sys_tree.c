@@ -43,6 +43,17 @@ static char *parent_dup(const char *path)
     return parent;
 }
 
+enum status sys_fsync_file(const char *path, const char *site, struct err *e)
+{
+    int fd = -1;
+    enum status status = sys_open_read(path, &fd, e);
+    if (status == ST_OK)
+        status = sys_fsync(fd, path, site, e);
+    if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
 static enum status fsync_directory(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -4,11 +4,13 @@
 #include "base/sys.h"
 #include "data/codec.h"
 #include "recover/history.h"
+#include "recover/sqlite_full.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +26,42 @@ enum status checkpoint_path(const char *dir, uint32_t number, struct buf *out)
     return st == ST_OK ? buf_terminate(out) : st;
 }
 
+/* The number that a name begins with, and what follows it. */
+static uint32_t number_in(const char *name, const char **rest)
+{
+    char *end = NULL;
+    unsigned long number = name[0] >= '0' && name[0] <= '9' ? strtoul(name, &end, 10) : 0;
+    *rest = end ? end : name;
+    return number < UINT32_MAX ? (uint32_t)number : 0;
+}
+
+uint32_t checkpoint_number(const char *name)
+{
+    const char *rest;
+    uint32_t number = number_in(name, &rest);
+    return strcmp(rest, ".db") == 0 ? number : 0;
+}
+
+uint32_t checkpoint_newest(const char *dir, uint32_t below)
+{
+    const struct dirent *entry;
+    uint32_t newest = 0;
+    DIR *d = opendir(dir);
+    while (d && (entry = readdir(d))) {
+        uint32_t number = checkpoint_number(entry->d_name);
+        if (number < below && number > newest)
+            newest = number;
+    }
+    if (d)
+        (void)closedir(d);
+    return newest;
+}
+
 /* --- making --- */
 
 static enum status cannot_copy(sqlite3 *db, const char *journal, const char *to, struct err *e)
 {
-    int code = db ? sqlite3_errcode(db) : SQLITE_NOMEM;
-    int os_error = db ? sqlite3_system_errno(db) : ENOMEM;
-    bool full = code == SQLITE_FULL ||
-                (code == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT));
-    enum status st = err_set(e, full ? ST_DISK_FULL : ST_CRASH, "cannot copy the journal %s to %s: %s",
+    enum status st = err_set(e, sqlite_was_full(db) ? ST_DISK_FULL : ST_CRASH, "cannot copy the journal %s to %s: %s",
                              journal, to, db ? sqlite3_errmsg(db) : "out of memory");
     err_at(e, to, -1, -1);
     return st;
@@ -52,17 +81,6 @@ static enum status copy_journal(const char *journal, const char *to, struct err 
         st = cannot_copy(db, journal, to, e);
     (void)sqlite3_finalize(s);
     (void)sqlite3_close(db);
-    return st;
-}
-
-static enum status sync_file(const char *path, struct err *e)
-{
-    int fd = -1;
-    enum status st = sys_open_read(path, &fd, e);
-    if (st == ST_OK)
-        st = sys_fsync(fd, path, "job_checkpoint.fsync", e);
-    if (fd >= 0)
-        (void)close(fd);
     return st;
 }
 
@@ -105,7 +123,7 @@ static enum status put_in_place(const char *temporary, const char *path, bool du
                                 struct err *e)
 {
     struct stat info;
-    enum status st = durable ? sync_file(temporary, e) : ST_OK;
+    enum status st = durable ? sys_fsync_file(temporary, "job_checkpoint.fsync", e) : ST_OK;
     if (st == ST_OK)
         st = sys_rename(temporary, path, "job_checkpoint.rename", e);
     if (st == ST_OK && durable)
@@ -154,7 +172,7 @@ enum status checkpoint_make(const char *journal_path, const char *path, bool dur
     return st;
 }
 
-static bool is_kept(const struct checkpoint_list *list, unsigned long number)
+static bool is_kept(const struct checkpoint_list *list, uint32_t number)
 {
     for (size_t i = 0; i < list->count; i++)
         if (list->kept[i].number == number)
@@ -168,11 +186,10 @@ void checkpoint_sweep(const char *dir, const struct checkpoint_list *list)
     const struct dirent *entry;
     DIR *d = opendir(dir);
     while (d && (entry = readdir(d))) {
-        char *end = NULL;
-        const char *name = entry->d_name;
-        unsigned long number = name[0] >= '0' && name[0] <= '9' ? strtoul(name, &end, 10) : 0;
-        bool left = number > 0 && (strncmp(end, ".db.tmp", 7) == 0 || /* and its journal */
-                                   (strcmp(end, ".db") == 0 && !is_kept(list, number)));
+        const char *name = entry->d_name, *rest;
+        uint32_t number = number_in(name, &rest);
+        bool left = number > 0 && (strncmp(rest, ".db.tmp", 7) == 0 || /* and its journal */
+                                   (strcmp(rest, ".db") == 0 && !is_kept(list, number)));
         path.n = 0;
         if (left && buf_printf(&path, "%s/%s", dir, name) == ST_OK && buf_terminate(&path) == ST_OK)
             (void)sys_unlink((const char *)path.p, NULL);
@@ -348,9 +365,9 @@ static enum status none_such(const struct checkpoint_list *list, const char *job
 static enum status find_file(const char *job_dir, uint32_t number, struct buf *path, enum status failed)
 {
     struct stat info;
-    path->n = 0;
-    if (buf_printf(path, "%s/checkpoints/%06" PRIu32 ".db", job_dir, number) != ST_OK ||
-        buf_terminate(path) != ST_OK)
+    char dir[PATH_MAX];
+    int n = snprintf(dir, sizeof dir, "%s/checkpoints", job_dir);
+    if (n < 0 || (size_t)n >= sizeof dir || checkpoint_path(dir, number, path) != ST_OK)
         return failed;
     return stat((const char *)path->p, &info) == 0 ? ST_OK : failed;
 }

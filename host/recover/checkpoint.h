@@ -49,6 +49,10 @@ void checkpoint_list_free(struct checkpoint_list *list);
  * are. Of a job whose journal cannot be read the file in JOBDIR/checkpoints is taken. */
 enum status checkpoint_find(const char *job_dir, uint32_t number, struct buf *path, struct err *e);
 
+/* "000007.db" → 7; 0: it is no checkpoint's name. */
+uint32_t checkpoint_number(const char *name);
+/* The greatest number below `below` of the files in a folder, or 0. */
+uint32_t checkpoint_newest(const char *dir, uint32_t below);
 /* "DIR/000007.db" into `out` (replaced, NUL-terminated). */
 enum status checkpoint_path(const char *dir, uint32_t number, struct buf *out);
 

@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "data/codec.h"
 #include "recover/history.h"
+#include "recover/sqlite_full.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -61,9 +62,7 @@ static bool exists(const char *path)
 
 static enum status cannot_write(sqlite3 *db, const char *path, struct err *e)
 {
-    int os_error = db ? sqlite3_system_errno(db) : ENOMEM;
-    bool full = db && (sqlite3_errcode(db) == SQLITE_FULL || os_error == ENOSPC || os_error == EDQUOT);
-    enum status st = err_set(e, full ? ST_DISK_FULL : ST_CRASH, "cannot write %s: %s", path,
+    enum status st = err_set(e, sqlite_was_full(db) ? ST_DISK_FULL : ST_CRASH, "cannot write %s: %s", path,
                              db ? sqlite3_errmsg(db) : "out of memory");
     err_at(e, path, -1, -1);
     return st;
@@ -111,27 +110,11 @@ static bool write_event(sqlite3 *db, const struct back *b)
     return done;
 }
 
-/* The greatest number of a file in JOBDIR/checkpoints. */
-static uint32_t greatest_number(const struct back *b)
-{
-    struct path dir = join(b->job_dir, "checkpoints");
-    DIR *d = opendir(dir.text);
-    const struct dirent *entry;
-    unsigned long greatest = b->number;
-    while (d && (entry = readdir(d))) {
-        char *end = NULL;
-        unsigned long n = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? strtoul(entry->d_name, &end, 10) : 0;
-        if (n > greatest && n < UINT32_MAX && strcmp(end, ".db") == 0)
-            greatest = n;
-    }
-    if (d)
-        (void)closedir(d);
-    return (uint32_t)greatest;
-}
-
 /* The newer journal is damaged: what is known is that this checkpoint is there, and which numbers were used. */
 static enum status patch_alone(const struct back *b, const char *path, struct err *e)
 {
+    struct path dir = join(b->job_dir, "checkpoints");
+    uint32_t newest = checkpoint_newest(dir.text, UINT32_MAX), last = newest > b->number ? newest : b->number;
     sqlite3 *db = NULL;
     char row[256];
     enum status st = ST_OK;
@@ -141,8 +124,7 @@ static enum status patch_alone(const struct back *b, const char *path, struct er
                    sys_wall_clock(), b->number);
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
         run_bound(db, row, NULL, b->number) != SQLITE_OK ||
-        run_bound(db, "INSERT OR REPLACE INTO job VALUES ('last_checkpoint', ?)", NULL, greatest_number(b)) !=
-            SQLITE_OK ||
+        run_bound(db, "INSERT OR REPLACE INTO job VALUES ('last_checkpoint', ?)", NULL, last) != SQLITE_OK ||
         !write_event(db, b) || sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL) != SQLITE_OK)
         st = cannot_write(db, path, e);
     if (sqlite3_close(db) != SQLITE_OK && st == ST_OK)
@@ -218,17 +200,6 @@ static void remove_with_log(const char *path)
     }
 }
 
-static enum status sync_path(const char *path, struct err *e)
-{
-    int fd = -1;
-    enum status st = sys_open_read(path, &fd, e);
-    if (st == ST_OK)
-        st = sys_fsync(fd, path, "back.fsync", e);
-    if (fd >= 0)
-        (void)close(fd);
-    return st;
-}
-
 static enum status make_new(const struct back *b, struct err *e)
 {
     struct path newer = join(b->job_dir, "journal.db"), made = join(b->job_dir, "journal.db.new");
@@ -241,7 +212,7 @@ static enum status make_new(const struct back *b, struct err *e)
     if (st == ST_OK)
         st = is_readable(b) ? patch(b, draft.text, newer.text, e) : patch_alone(b, draft.text, e);
     if (st == ST_OK)
-        st = sync_path(draft.text, e);
+        st = sys_fsync_file(draft.text, "back.fsync", e);
     if (st == ST_OK)
         st = sys_rename(draft.text, made.text, "back.new", e);
     if (st == ST_OK)
@@ -367,19 +338,9 @@ static bool is_of_attempt(const char *name)
     return *s == '.' && s[1] >= '0' && s[1] <= '9';
 }
 
-/* "000012.db" of a later checkpoint. */
-static bool is_later_checkpoint(const struct back *b, const char *name)
-{
-    char *end = NULL;
-    if (name[0] < '0' || name[0] > '9')
-        return false;
-    unsigned long n = strtoul(name, &end, 10);
-    return n > b->number && strcmp(end, ".db") == 0;
-}
-
 static bool goes(const struct back *b, const struct names *names, const char *name)
 {
-    return names ? is_of_attempt(name) && !is_named(names, name) : is_later_checkpoint(b, name);
+    return names ? is_of_attempt(name) && !is_named(names, name) : checkpoint_number(name) > b->number;
 }
 
 static enum status move_one(const struct back *b, const char *dir, const char *name, struct err *e)

@@ -1,5 +1,6 @@
 /* journal_sql.c: the journal's tables, and the statements that write them. */
 #include "recover/journal_internal.h"
+#include "recover/sqlite_full.h"
 
 #include <errno.h>
 #include <string.h>
@@ -102,10 +103,8 @@ void journal_fail(struct journal *j)
 {
     if (j->failure.status != ST_OK)
         return;
-    int code = sqlite3_errcode(j->db);
     int os_error = sqlite3_system_errno(j->db);
-    bool full = code == SQLITE_FULL || sqlite3_extended_errcode(j->db) == SQLITE_IOERR_SHMSIZE ||
-                (code == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT));
+    bool full = sqlite_was_full(j->db);
     (void)err_set(&j->failure, full ? ST_DISK_FULL : ST_CRASH, "cannot write the journal %s: %s",
                   j->path,
                   full ? strerror(os_error == EDQUOT ? EDQUOT : ENOSPC) : sqlite3_errmsg(j->db));

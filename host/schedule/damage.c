@@ -1,15 +1,14 @@
 #include "schedule/damage.h"
 
 #include "base/sys.h"
+#include "recover/checkpoint.h"
 #include "recover/history.h"
 #include "schedule/past.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -109,14 +108,6 @@ enum status damage_check(const char *job_dir, struct err *e)
 
 /* --- what can be done --- */
 
-/* "000007.db" → 7; 0: it is no checkpoint. */
-static unsigned long checkpoint_number(const char *name)
-{
-    char *end = NULL;
-    unsigned long number = strtoul(name, &end, 10);
-    return end != name && strcmp(end, ".db") == 0 ? number : 0;
-}
-
 static bool is_whole(const char *path)
 {
     struct past past = { .arena = ARENA_EMPTY };
@@ -125,43 +116,25 @@ static bool is_whole(const char *path)
     return whole;
 }
 
-/* The greatest number below `below` of the files in `dir`, or 0. */
-static unsigned long number_below(const char *dir, unsigned long below)
+uint32_t damage_newest_whole(const char *job_dir)
 {
-    const struct dirent *entry;
-    unsigned long found = 0;
-    DIR *d = opendir(dir);
-    while (d && (entry = readdir(d))) {
-        unsigned long number = checkpoint_number(entry->d_name);
-        if (number < below && number > found)
-            found = number;
-    }
-    if (d)
-        (void)closedir(d);
-    return found;
-}
-
-unsigned long damage_newest_whole(const char *job_dir)
-{
-    char dir[PATH_MAX], path[PATH_MAX + 32];
+    char dir[PATH_MAX];
+    struct buf path = BUF_EMPTY;
     int n = snprintf(dir, sizeof dir, "%s/checkpoints", job_dir);
-    if (n < 0 || (size_t)n >= sizeof dir)
-        return 0;
-    for (unsigned long at = number_below(dir, ULONG_MAX); at > 0; at = number_below(dir, at)) {
-        (void)snprintf(path, sizeof path, "%s/%06lu.db", dir, at);
-        if (is_whole(path))
-            return at;
-    }
-    return 0;
+    uint32_t at = n < 0 || (size_t)n >= sizeof dir ? 0 : checkpoint_newest(dir, UINT32_MAX);
+    while (at > 0 && !(checkpoint_path(dir, at, &path) == ST_OK && is_whole((const char *)path.p)))
+        at = checkpoint_newest(dir, at);
+    buf_free(&path);
+    return at;
 }
 
 enum status damage_advise(const char *job_dir, struct err *e)
 {
     size_t n = strlen(e->message);
-    unsigned long number = damage_newest_whole(job_dir);
+    uint32_t number = damage_newest_whole(job_dir);
     if (number > 0)
         (void)snprintf(e->message + n, sizeof e->message - n,
-                       "; checkpoint %lu of the job is whole: lmr resume %s --from %lu goes on from it",
+                       "; checkpoint %" PRIu32 " of the job is whole: lmr resume %s --from %" PRIu32 " goes on from it",
                        number, sys_name(job_dir), number);
     else if (e->status == ST_CORRUPT && !strstr(e->message, "run again"))
         (void)snprintf(e->message + n, sizeof e->message - n,

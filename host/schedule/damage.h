@@ -10,7 +10,7 @@
  * read, has nothing in it, or tables of another version. */
 enum status damage_check(const char *job_dir, struct err *e);
 /* The number of the newest checkpoint in the job's folder that can be read, or 0. */
-unsigned long damage_newest_whole(const char *job_dir);
+uint32_t damage_newest_whole(const char *job_dir);
 /* The journal could not be read, as `e` says: adds what can be done, when the newest of the job's kept
  * checkpoints is whole. Returns e's status. */
 enum status damage_advise(const char *job_dir, struct err *e);
