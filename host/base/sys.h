@@ -62,6 +62,8 @@ enum status sys_rename(const char *from, const char *to, const char *site, struc
 enum status sys_unlink(const char *path, struct err *e);
 /* Removes a directory that is empty; all else is left as it is. */
 void sys_rmdir(const char *path);
+/* Removes the files of a folder whose names are wanted; what cannot be removed stays, in silence. */
+void sys_unlink_where(const char *dir, bool (*wanted)(const void *context, const char *name), const void *context);
 /* What stands behind the last slash of a path: a file's or folder's own name. */
 const char *sys_name(const char *path);
 /* Makes a directory and its parents; one that is there is no error. */

@@ -84,6 +84,23 @@ enum status sys_fsync_parent(const char *path, const char *site, struct err *e)
     return status;
 }
 
+void sys_unlink_where(const char *dir, bool (*wanted)(const void *context, const char *name), const void *context)
+{
+    struct buf path = BUF_EMPTY;
+    const struct dirent *entry;
+    DIR *d = opendir(dir);
+    while (d && (entry = readdir(d))) {
+        if (!wanted(context, entry->d_name))
+            continue;
+        path.n = 0;
+        if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK && buf_terminate(&path) == ST_OK)
+            (void)sys_unlink((const char *)path.p, NULL);
+    }
+    if (d)
+        (void)closedir(d);
+    buf_free(&path);
+}
+
 static enum status rename_file(const char *from, const char *to, struct err *e)
 {
     if (rename(from, to) == 0)

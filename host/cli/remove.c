@@ -7,6 +7,7 @@
 #include "recover/checkpoint.h"
 #include "recover/history.h"
 #include "recover/journal.h"
+#include "schedule/moved.h"
 #include "schedule/past.h"
 #include "schedule/place.h"
 
@@ -130,18 +131,8 @@ static void add_checkpoints(struct removing *r, struct history *h)
 /* A copy's folders outside are its original's, as long as that is there. */
 static bool is_copy(struct removing *r)
 {
-    char path[PATH_MAX];
-    struct stat there, here;
-    struct past other = { .arena = ARENA_EMPTY };
     const char *was = past_text(&r->past, "job_dir");
-    if (!was || strcmp(was, r->job_dir) == 0 || stat(was, &there) != 0 ||
-        stat(r->job_dir, &here) != 0 ||
-        (there.st_dev == here.st_dev && there.st_ino == here.st_ino))
-        return false;
-    bool is = journal_path(was, path, NULL) == ST_OK && past_read_job(path, &other, NULL) == ST_OK &&
-              past_number(&other, "created", 0) == past_number(&r->past, "created", -1);
-    past_free(&other);
-    return is;
+    return was && strcmp(was, r->job_dir) != 0 && moved_is_copy(&r->past, was, r->job_dir);
 }
 
 static void find_folders(struct removing *r, const char *journal)

@@ -180,23 +180,18 @@ static bool is_kept(const struct checkpoint_list *list, uint32_t number)
     return false;
 }
 
+/* What a kill left of one that was being made, and one that came to no row. */
+static bool is_left(const void *list, const char *name)
+{
+    const char *rest;
+    uint32_t number = number_in(name, &rest);
+    return number > 0 && (strncmp(rest, ".db.tmp", 7) == 0 || /* and its journal */
+                          (strcmp(rest, ".db") == 0 && !is_kept(list, number)));
+}
+
 void checkpoint_sweep(const char *dir, const struct checkpoint_list *list)
 {
-    struct buf path = BUF_EMPTY;
-    const struct dirent *entry;
-    DIR *d = opendir(dir);
-    while (d && (entry = readdir(d))) {
-        const char *name = entry->d_name, *rest;
-        uint32_t number = number_in(name, &rest);
-        bool left = number > 0 && (strncmp(rest, ".db.tmp", 7) == 0 || /* and its journal */
-                                   (strcmp(rest, ".db") == 0 && !is_kept(list, number)));
-        path.n = 0;
-        if (left && buf_printf(&path, "%s/%s", dir, name) == ST_OK && buf_terminate(&path) == ST_OK)
-            (void)sys_unlink((const char *)path.p, NULL);
-    }
-    if (d)
-        (void)closedir(d);
-    buf_free(&path);
+    sys_unlink_where(dir, is_left, list);
 }
 
 /* --- listing --- */

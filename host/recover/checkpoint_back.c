@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/sys.h"
 #include "data/codec.h"
+#include "recover/attempt_file.h"
 #include "recover/history.h"
 #include "recover/sqlite_full.h"
 
@@ -314,33 +315,10 @@ static enum status read_names(struct history *h, struct names *out, struct err *
     return st;
 }
 
-static const char *skip_digits(const char *s)
-{
-    while (*s >= '0' && *s <= '9')
-        s++;
-    return s;
-}
-
-/* "map_0.1.run", "2.7-reduce_3.0s.part", "sample.0…": a file of an attempt. */
-static bool is_of_attempt(const char *name)
-{
-    const char *s = skip_digits(name);
-    if (*s == '.')
-        s = skip_digits(s + 1);
-    if (*s == '-' && s > name)
-        name = s + 1;
-    for (s = name; *s >= 'a' && *s <= 'z';)
-        s++;
-    if (s == name)
-        return false;
-    if (*s == '_')
-        s = skip_digits(s + 1);
-    return *s == '.' && s[1] >= '0' && s[1] <= '9';
-}
-
 static bool goes(const struct back *b, const struct names *names, const char *name)
 {
-    return names ? is_of_attempt(name) && !is_named(names, name) : checkpoint_number(name) > b->number;
+    struct attempt_file file;
+    return names ? attempt_file_read(name, &file) && !is_named(names, name) : checkpoint_number(name) > b->number;
 }
 
 static enum status move_one(const struct back *b, const char *dir, const char *name, struct err *e)

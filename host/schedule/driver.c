@@ -42,7 +42,7 @@ static uint64_t page_stamp(const struct position *page)
 }
 
 /* How much of its input a map has taken in; of a reduce's nobody knows how much there is. */
-static double fraction_of(const struct driver *d, uint32_t slot, const struct position *page)
+double driver_fraction(const struct driver *d, uint32_t slot, const struct position *page)
 {
     uint32_t task = d->core.slots[slot].task;
     if (task == CORE_NONE || d->work[task].kind != WORK_MAP ||
@@ -64,7 +64,7 @@ static void observe_pages(struct driver *d)
                                                 .slot = slot,
                                                 .heartbeat = POSITION_GET(page, heartbeat),
                                                 .progress = page_stamp(page),
-                                                .fraction = fraction_of(d, slot, page) });
+                                                .fraction = driver_fraction(d, slot, page) });
     }
 }
 
@@ -365,16 +365,9 @@ static void driver_free(struct driver *d)
     restore_free(d);
     plan_round_free(&d->plan);
     arena_free(&d->arena);
-    kept_free(&d->pairs);
-    kept_free(&d->step_input);
-    kept_free(&d->parts);
-    kept_free(&d->outputs);
-    kept_free(&d->asides);
-    kept_free(&d->drops);
+    result_free(d);
     kept_free(&d->indexes);
     kept_free(&d->seen_warnings);
-    counters_free(&d->counters);
-    counters_free(&d->round_counters);
     buf_free(&d->inputs);
     buf_free(&d->previous);
     buf_free(&d->status);

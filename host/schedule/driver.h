@@ -58,6 +58,11 @@ struct attempt_id {
     bool speculative;
 };
 
+static inline bool attempt_is_same(struct attempt_id a, struct attempt_id b)
+{
+    return a.number == b.number && a.speculative == b.speculative;
+}
+
 /* An attempt that runs in a slot, or has ended there, beside what the core keeps of it. */
 struct running {
     struct attempt_id id;
@@ -249,6 +254,8 @@ struct driver {
 };
 
 /* driver.c */
+/* How much of its input the map in the slot has taken in, by its page: 0 to 1; −1: nobody knows. */
+double driver_fraction(const struct driver *d, uint32_t slot, const struct position *page);
 void driver_deliver(struct driver *d, const struct core_event *event);
 struct work_group {
     enum work_kind kind;
@@ -481,6 +488,8 @@ void steps_spooled(struct driver *d);
 enum status kept_add(struct kept_files *k, const char *path, struct slice name,
                      struct slice description);
 void kept_free(struct kept_files *k);
+/* What the rounds so far have brought: files and counters. */
+void result_free(struct driver *d);
 /* Keeps the part of a committed task in `parts`, if it is one that writes them, and its side
  * outputs. */
 enum status result_keep(struct driver *d, const struct work *w, struct kept_files *parts);

@@ -6,7 +6,6 @@
 #include "data/output.h"
 #include "schedule/restore.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -253,7 +252,7 @@ void finish_publish(struct driver *d)
 
 /* --- attempts that did not win --- */
 
-static bool is_of_attempt(const char *name, const char *prefix)
+static bool is_of_attempt(const void *prefix, const char *name)
 {
     size_t n = strlen(prefix);
     char next = strncmp(name, prefix, n) == 0 ? name[n] : '\0';
@@ -261,28 +260,10 @@ static bool is_of_attempt(const char *name, const char *prefix)
 }
 
 /* What sys_write_file had not yet given its name. */
-static bool is_unfinished(const char *name, const char *unused)
+static bool is_unfinished(const void *unused, const char *name)
 {
     (void)unused;
     return strstr(name, ".tmp-") != NULL;
-}
-
-static void remove_where(const char *dir, bool (*wanted)(const char *, const char *), const char *prefix)
-{
-    DIR *d = opendir(dir);
-    struct buf path = BUF_EMPTY;
-    const struct dirent *entry;
-    while (d && (entry = readdir(d))) {
-        if (!wanted(entry->d_name, prefix))
-            continue;
-        path.n = 0;
-        if (buf_printf(&path, "%s/%s", dir, entry->d_name) == ST_OK &&
-            buf_terminate(&path) == ST_OK)
-            (void)sys_unlink((const char *)path.p, NULL);
-    }
-    if (d)
-        (void)closedir(d);
-    buf_free(&path);
 }
 
 void finish_attempt_files(struct driver *d, const struct work *w, struct attempt_id id)
@@ -291,10 +272,10 @@ void finish_attempt_files(struct driver *d, const struct work *w, struct attempt
     if (!d->place.job_dir || d->is_fenced || task_checkpoint_keeps(d, w, id))
         return;
     (void)attempt_file_name(d, w, id, name);
-    remove_where(d->place.stage_dir, is_of_attempt, name);
+    sys_unlink_where(d->place.stage_dir, is_of_attempt, name);
     if (d->place.work_dir != d->place.stage_dir)
-        remove_where(d->place.work_dir, is_of_attempt, name);
-    remove_where(d->place.quarantine_dir, is_of_attempt, name);
+        sys_unlink_where(d->place.work_dir, is_of_attempt, name);
+    sys_unlink_where(d->place.quarantine_dir, is_of_attempt, name);
 }
 
 /* --- the end --- */
@@ -404,9 +385,9 @@ static void keep_runs(struct driver *d)
     const char *old = place_join(&d->place, d->place.stage_dir, PUBLISH_OLD);
     if (old && d->place.output_dir)
         (void)sys_remove_tree(old, NULL);
-    remove_where(d->place.work_dir, is_unfinished, NULL);
+    sys_unlink_where(d->place.work_dir, is_unfinished, NULL);
     if (d->place.stage_dir != d->place.work_dir)
-        remove_where(d->place.stage_dir, is_unfinished, NULL);
+        sys_unlink_where(d->place.stage_dir, is_unfinished, NULL);
     report_note(d, "what it needs to try them again is kept in %s: lmr resume --quarantined %s",
                 d->place.work_dir, d->place.job_id);
 }

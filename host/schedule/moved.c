@@ -77,14 +77,13 @@ static const char *old_folder(struct moving *v)
     return arena_strndup(&v->past->arena, v->work_dir, (size_t)(slash - v->work_dir));
 }
 
-/* The journal in `dir` is this job's, and another file than its own. */
-static bool is_original(struct moving *v, const char *dir)
+bool moved_is_copy(struct past *past, const char *was, const char *now)
 {
     struct past other = { .arena = ARENA_EMPTY };
-    const char *path = join(&v->past->arena, dir, "journal.db");
+    const char *path = same_file(was, now) ? NULL : join(&past->arena, was, "journal.db");
     struct stat info;
     bool is = path && stat(path, &info) == 0 && past_read_job(path, &other, NULL) == ST_OK &&
-              past_number(&other, "created", 0) == past_number(v->past, "created", 0);
+              past_number(&other, "created", 0) == past_number(past, "created", 0);
     past_free(&other);
     return is;
 }
@@ -94,7 +93,7 @@ static enum status find_folder(struct moving *v)
     const char *now = v->options->resume, *was = old_folder(v);
     if (!was || strcmp(was, now) == 0 || same_file(was, now))
         return ST_OK;
-    v->is_copy = is_original(v, was);
+    v->is_copy = moved_is_copy(v->past, was, now);
     v->moved->was = was;
     return add(v, was, now);
 }

@@ -28,4 +28,8 @@ enum status moved_open(struct past *past, const struct run_options *options, str
 /* The same for the rows of the journal. */
 void moved_journal(const struct moved *m, struct journal *j, const struct run_options *options);
 
+/* The job of `past`, whose journal says that its folder was `was`, is a copy: the original's journal is there still,
+ * and is another file than that in `now`. */
+bool moved_is_copy(struct past *past, const char *was, const char *now);
+
 #endif

@@ -16,8 +16,7 @@ static void put_running(const struct driver *d, uint32_t slot, const struct posi
     const struct running *r = &d->running[slot];
     const struct work *w = &d->work[d->core.slots[slot].task];
     char name[TASK_NAME_MAX];
-    double whole = w->kind == WORK_MAP ? (double)d->plan.splits.splits[w->index].bytes : 0;
-    double taken = (double)POSITION_GET(page, bytes_in);
+    double fraction = driver_fraction(d, slot, page);
     val_map_str(m, "task", task_name(d, w, name));
     val_map_int(m, "attempt", r->id.number);
     val_map_bool(m, "speculative", r->id.speculative);
@@ -26,8 +25,8 @@ static void put_running(const struct driver *d, uint32_t slot, const struct posi
     val_map_int(m, "records", (int64_t)POSITION_GET(page, record));
     val_map_int(m, "bytes", (int64_t)POSITION_GET(page, bytes_in));
     val_map_int(m, "pairs", (int64_t)POSITION_GET(page, pairs_out));
-    if (whole > 0 && taken <= whole)
-        val_map_float(m, "fraction", taken / whole);
+    if (fraction >= 0)
+        val_map_float(m, "fraction", fraction);
 }
 
 /* Attempts that have begun: their page is theirs. */

@@ -74,6 +74,8 @@ enum status restore_compare(struct driver *d, struct err *e);
  * earlier one that does not do as it is; judges that one. */
 enum status restore_walk(struct driver *d, struct err *e);
 /* True when what the stage of the step (from 1) has written does not do, and was not accepted. */
+/* Named by --accept-change; `step` from 1. */
+bool restore_is_accepted(const struct driver *d, uint32_t step, enum stage stage);
 bool restore_stage_changed(const struct driver *d, uint32_t step, enum stage stage);
 
 /* restore_judge.c */

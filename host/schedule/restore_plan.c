@@ -114,18 +114,6 @@ static const char *say_missing(struct driver *d, const struct past_split *then)
                        (const char *)then->path.p);
 }
 
-static bool map_is_accepted(const struct driver *d)
-{
-    for (size_t i = 0; i < d->options->accept_count; i++) {
-        uint32_t step;
-        enum stage stage;
-        if (stage_parse(d->options->accept[i], &step, &stage) && stage == STAGE_MAP &&
-            step == d->step + 1)
-            return true;
-    }
-    return false;
-}
-
 /* The rows of a task's parts: they follow each other. */
 static const struct past_split *parts_of(const struct driver *d, const struct past_step *s,
                                          uint32_t index, size_t *count)
@@ -152,7 +140,7 @@ const char *restore_split_change(struct driver *d, const struct past_step *s, ui
     const struct split *now = &d->plan.splits.splits[index];
     size_t count;
     const struct past_split *then = parts_of(d, s, index, &count);
-    bool times = !map_is_accepted(d);
+    bool times = !restore_is_accepted(d, d->step + 1, STAGE_MAP);
     for (size_t i = 0; i < now->count; i++) {
         const struct past_split *part = i < count ? &then[i] : NULL;
         bool same = part && restore_same_part(d, &now->parts[i], part);

@@ -18,7 +18,7 @@ const char *restore_say(struct restore *r, const char *format, ...)
 
 /* --- what has changed --- */
 
-static bool is_accepted(const struct driver *d, uint32_t step, enum stage stage)
+bool restore_is_accepted(const struct driver *d, uint32_t step, enum stage stage)
 {
     for (size_t i = 0; i < d->options->accept_count; i++) {
         uint32_t other;
@@ -31,7 +31,7 @@ static bool is_accepted(const struct driver *d, uint32_t step, enum stage stage)
 
 bool restore_stage_changed(const struct driver *d, uint32_t step, enum stage stage)
 {
-    return changes_is_changed(&d->restore->changes, step, stage) && !is_accepted(d, step, stage);
+    return changes_is_changed(&d->restore->changes, step, stage) && !restore_is_accepted(d, step, stage);
 }
 
 /* What is accepted must be there. */
@@ -84,14 +84,7 @@ static bool exists(const struct driver *d, const struct past_step *s)
 static void start_over(struct driver *d, const struct job_snapshot *totals)
 {
     plan_round_free(&d->plan);
-    kept_free(&d->pairs);
-    kept_free(&d->step_input);
-    kept_free(&d->parts);
-    kept_free(&d->outputs);
-    kept_free(&d->asides);
-    kept_free(&d->drops);
-    counters_free(&d->counters);
-    counters_free(&d->round_counters);
+    result_free(d);
     d->previous.n = 0;
     d->totals = *totals;
     d->step = d->round = 0;

@@ -41,6 +41,18 @@ void kept_free(struct kept_files *k)
     *k = (struct kept_files){ NULL, 0, 0 };
 }
 
+void result_free(struct driver *d)
+{
+    kept_free(&d->pairs);
+    kept_free(&d->step_input);
+    kept_free(&d->parts);
+    kept_free(&d->outputs);
+    kept_free(&d->asides);
+    kept_free(&d->drops);
+    counters_free(&d->counters);
+    counters_free(&d->round_counters);
+}
+
 /* --- warnings --- */
 
 static bool seen(const struct kept_files *k, struct slice text)

@@ -7,11 +7,13 @@
 #include "schedule/driver.h"
 
 #include "base/sys.h"
+#include "recover/attempt_file.h"
 #include "schedule/changes.h"
 #include "schedule/restore.h"
 #include "script/checkpoint_file.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -19,11 +21,6 @@
 static const char ENDING[] = ".ckpt";
 
 enum { WARNINGS_MAX = 10 }; /* told on the terminal; the journal has all of them */
-
-static bool is_same(struct attempt_id a, struct attempt_id b)
-{
-    return a.number == b.number && a.speculative == b.speculative;
-}
 
 /* --- the profile --- */
 
@@ -150,7 +147,7 @@ void task_checkpoint_give(const struct driver *d, uint32_t task, struct running 
     const struct work *w = &d->work[task];
     double interval;
     r->has_from = w->kind == WORK_MAP && d->at == AT_RUN && w->checkpoint_record > 0 &&
-                  is_on(d, &interval) && !is_same(w->checkpoint, r->id);
+                  is_on(d, &interval) && !attempt_is_same(w->checkpoint, r->id);
     r->from = w->checkpoint;
 }
 
@@ -159,7 +156,7 @@ void task_checkpoint_give(const struct driver *d, uint32_t task, struct running 
 static bool is_running(const struct driver *d, const struct work *w, struct attempt_id id)
 {
     for (uint32_t i = 0; i < d->core.slot_count; i++)
-        if (d->core.slots[i].task == (uint32_t)(w - d->work) && is_same(d->running[i].id, id) &&
+        if (d->core.slots[i].task == (uint32_t)(w - d->work) && attempt_is_same(d->running[i].id, id) &&
             d->running[i].serial == d->core.slots[i].serial)
             return true;
     return false;
@@ -168,7 +165,7 @@ static bool is_running(const struct driver *d, const struct work *w, struct atte
 bool task_checkpoint_keeps(const struct driver *d, const struct work *w, struct attempt_id id)
 {
     (void)d;
-    return w->checkpoint_record > 0 && is_same(w->checkpoint, id);
+    return w->checkpoint_record > 0 && attempt_is_same(w->checkpoint, id);
 }
 
 /* The task's newest checkpoint is no good, or another one is newer. */
@@ -188,7 +185,7 @@ void task_checkpoint_committed(struct driver *d, struct work *w)
     if (attempt_path(d, w, w->winner, d->place.work_dir, ENDING, &path) == ST_OK)
         (void)sys_unlink((const char *)path.p, NULL);
     buf_free(&path);
-    if (is_same(w->checkpoint, w->winner))
+    if (attempt_is_same(w->checkpoint, w->winner))
         w->checkpoint_record = 0;
     else
         forget(d, w);
@@ -271,7 +268,7 @@ static void see_notes(struct driver *d, struct work *w, struct running *r,
 
 static void adopt(struct driver *d, struct work *w, const struct running *r)
 {
-    if (is_same(w->checkpoint, r->id) || w->checkpoint_record == 0) {
+    if (attempt_is_same(w->checkpoint, r->id) || w->checkpoint_record == 0) {
         w->checkpoint = r->id;
         w->checkpoint_record = r->checkpoint_record;
     } else if (r->checkpoint_record > w->checkpoint_record) {
@@ -361,29 +358,20 @@ bool task_checkpoint_pending(const struct driver *d)
 
 /* --- after a kill --- */
 
-/* "map_3.1s.ckpt" without what a step or round puts before it. */
-static bool parse_name(const char *name, uint32_t *index, struct attempt_id *id)
+/* A checkpoint of a map of this round, by its name. */
+static bool read_name(const struct driver *d, const char *name, uint32_t *index, struct attempt_id *id)
 {
-    char *end;
-    if (strncmp(name, "map_", 4) != 0 || name[4] < '0' || name[4] > '9')
+    struct attempt_file file;
+    char task[TASK_NAME_MAX];
+    if (!attempt_file_read(name, &file) || strcmp(name + file.length, ENDING) != 0)
         return false;
-    unsigned long n = strtoul(name + 4, &end, 10);
-    if (*end != '.' || end[1] < '0' || end[1] > '9' || n >= UINT32_MAX)
+    const char *number = strrchr(file.task, '_');
+    unsigned long n = number ? strtoul(number + 1, NULL, 10) : ULONG_MAX;
+    if (n >= d->maps)
         return false;
-    unsigned long attempt = strtoul(end + 1, &end, 10);
     *index = (uint32_t)n;
-    *id = (struct attempt_id){ (uint32_t)attempt, *end == 's' };
-    return attempt < UINT32_MAX && strcmp(end + id->speculative, ENDING) == 0;
-}
-
-/* What a step or round puts before the names of its files. */
-static size_t prefix_of(const struct driver *d, char out[ATTEMPT_NAME_MAX])
-{
-    const struct work first = { .kind = WORK_MAP };
-    const struct attempt_id id = { 0, false };
-    (void)attempt_file_name(d, &first, id, out);
-    const char *name = strstr(out, "map_0.0");
-    return name ? (size_t)(name - out) : 0;
+    *id = (struct attempt_id){ file.attempt, file.speculative };
+    return strcmp(file.task, task_name(d, &d->work[n], task)) == 0;
 }
 
 /* The attempts that left them are over; one that the journal does not know has had its number. */
@@ -397,18 +385,17 @@ static void take_found(struct driver *d, uint32_t task, struct attempt_id id, ui
     if (*count < least)
         *count = least;
     adopt(d, w, &found);
-    if (!is_same(w->checkpoint, id))
+    if (!attempt_is_same(w->checkpoint, id))
         finish_attempt_files(d, w, id);
 }
 
-static void take_entry(struct driver *d, const char *name, size_t prefix)
+static void take_entry(struct driver *d, const char *name)
 {
     uint32_t index;
     struct attempt_id id;
     uint64_t records = 0;
     struct buf path = BUF_EMPTY;
-    if (!parse_name(name + prefix, &index, &id) || index >= d->maps ||
-        d->core.tasks[index].state != TASK_BLOCKED)
+    if (!read_name(d, name, &index, &id) || d->core.tasks[index].state != TASK_BLOCKED)
         return;
     const struct work *w = &d->work[index];
     bool holds = attempt_path(d, w, id, d->place.work_dir, ENDING, &path) == ST_OK &&
@@ -420,17 +407,14 @@ static void take_entry(struct driver *d, const char *name, size_t prefix)
 
 void task_checkpoint_find(struct driver *d)
 {
-    char prefix[ATTEMPT_NAME_MAX];
     double interval;
     if (!d->journal || d->at != AT_RUN || !restore_is_here(d) || restore_version(d) > 1 ||
         !is_on(d, &interval))
         return;
-    size_t n = prefix_of(d, prefix);
     DIR *dir = opendir(d->place.work_dir);
     const struct dirent *entry;
     while (dir && (entry = readdir(dir)))
-        if (strncmp(entry->d_name, prefix, n) == 0)
-            take_entry(d, entry->d_name, n);
+        take_entry(d, entry->d_name);
     if (dir)
         (void)closedir(dir);
 }
