@@ -6,22 +6,6 @@ local sweep = require "spec.soak.crash_sweep"
 
 local stride = h.sanitized and 97 or 37
 
--- The failpoints of the README's table.
-local function listed()
-   local names = {}
-   for cell in h.read(h.root .. "/host/base/README.md"):gmatch("\n| (`[^|]-) |") do
-      local base
-      for text in cell:gmatch("`([^`]+)`") do
-         for word in text:gmatch("%S+") do
-            if word:sub(1, 1) == ":" then word = base .. word end
-            base = word:match("^(.-):")
-            names[word] = true
-         end
-      end
-   end
-   return names
-end
-
 describe("a job whose driver is killed", function()
    local sweeps = {}
    lazy_setup(function()
@@ -64,6 +48,6 @@ describe("a job whose driver is killed", function()
    it("passes each failpoint that is listed, and no other", function()
       local passed = {}
       for _, s in ipairs(sweeps) do s:classes(passed) end
-      assert.same(listed(), passed)
+      assert.same(sweep.listed(h.root), passed)
    end)
 end)

@@ -3,25 +3,10 @@
 local h = require "spec.helper"
 local m = require "spec.run.resume_support"
 
--- The job waits before its last map until there is a file "gate".
-local gated = [[
-local mr = require "mr"
-return mr.job { job_name = "gated", split_size = "1K", reducers = 2,
-   map = function(_, line, emit)
-      while mr.task().id == "map_3" and not io.open("gate") do mr.sleep(0.01) mr.progress() end
-      for word in mr.words(line) do emit(word, 1) end
-   end,
-   reduce = mr.sum }
-]]
-
 local args = { "run", "--workers", "2", "-o", "out", "job.lua", "in.txt" }
 local journal = "/state/gated-1/journal.db"
 
-local function place()
-   local list = {}
-   for i = 1, 200 do list[i] = ("the word %d of line %d"):format(i * 7 % 13, i) end
-   return m.place(gated, table.concat(list, "\n") .. "\n")
-end
+local place = m.place_gated
 
 local function sh(at, script)
    local result = h.sh(script, m.options(at))

@@ -4,28 +4,11 @@
 local h = require "spec.helper"
 local m = require "spec.run.resume_support"
 
--- The job waits before its last map until there is a file "gate".
-local gated = [[
-local mr = require "mr"
-return mr.job { job_name = "gated", split_size = "1K", reducers = 2,
-   map = function(_, line, emit)
-      while mr.task().id == "map_3" and not io.open("gate") do mr.sleep(0.01) mr.progress() end
-      for word in mr.words(line) do emit(word, 1) end
-   end,
-   reduce = mr.sum }
-]]
-
-local function input()
-   local list = {}
-   for i = 1, 200 do list[i] = ("the word %d of line %d"):format(i * 7 % 13, i) end
-   return table.concat(list, "\n") .. "\n"
-end
-
 local args = { "run", "--workers", "2", "--set", "speculation.enabled=false", "-o", "out", "job.lua", "in.txt" }
 local says_watching = "watching for 20 s whether the driver on alpha still beats"
 
 local function place()
-   local at = m.place(gated, input())
+   local at = m.place_gated()
    at.env.ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":detect_leaks=0" -- for strace
    return at
 end

@@ -80,12 +80,18 @@ local function state_of(at)
       .. "sha256sum $(find state out* -type f | sort)", { dir = at.dir }).out
 end
 
--- Resumes, and holds the result against that of a fresh run. Returns what ran, and what was said.
-local function goes_on(at, id, ...)
+-- A dry run, which changes nothing.
+local function looks(at, id, ...)
    local before = state_of(at)
    local dry = h.run({ "resume", id, "--dry-run", ... }, m.options(at))
    assert.equal(0, dry.code, dry.err)
    assert.equal(before, state_of(at))
+   return dry
+end
+
+-- Resumes, and holds the result against that of a fresh run. Returns what ran, and what was said.
+local function goes_on(at, id, ...)
+   local dry = looks(at, id, ...)
    local since = rows(at, id, newest)[1]
    local result = resume(at, id, ...)
    assert.equal(0, result.code, result.err)
@@ -370,10 +376,7 @@ local function fresh(at)
 end
 
 local function resumes(at, id, ...)
-   local before = state_of(at)
-   local dry = h.run({ "resume", id, "--dry-run", ... }, m.options(at))
-   assert.equal(0, dry.code, dry.err)
-   assert.equal(before, state_of(at))
+   local dry = looks(at, id, ...)
    local since = rows(at, id, newest)[1]
    local result = resume(at, "-q", id, ...)
    assert.equal(0, result.code, result.err)

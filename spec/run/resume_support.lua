@@ -12,6 +12,23 @@ function m.place(job, input)
    return { dir = dir, env = { LMR_STATE_DIR = dir .. "/state" } }
 end
 
+local gated = [[
+local mr = require "mr"
+return mr.job { job_name = "gated", split_size = "1K", reducers = 2,
+   map = function(_, line, emit)
+      while mr.task().id == "map_3" and not io.open("gate") do mr.sleep(0.01) mr.progress() end
+      for word in mr.words(line) do emit(word, 1) end
+   end,
+   reduce = mr.sum }
+]]
+
+-- The same with a job "gated" of five maps, which waits in its last but one until there is a file "gate".
+function m.place_gated()
+   local list = {}
+   for i = 1, 200 do list[i] = ("the word %d of line %d"):format(i * 7 % 13, i) end
+   return m.place(gated, table.concat(list, "\n") .. "\n")
+end
+
 function m.options(at, more)
    local all = { dir = at.dir, env = {} }
    for name, value in pairs(at.env) do all.env[name] = value end

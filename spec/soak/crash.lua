@@ -92,23 +92,6 @@ local function run(n, job)
    return s
 end
 
--- Names in the table of the README, written out: "`a.write:before :half`, `b…`" and so on.
-local function listed()
-   local names = {}
-   for line in io.lines("host/base/README.md") do
-      local cell = line:match("^| (`.-) |")
-      local base
-      for text in (cell or ""):gmatch("`([^`]+)`") do
-         for word in text:gmatch("%S+") do
-            if word:sub(1, 1) == ":" then word = base .. word end
-            base = word:match("^(.-):")
-            names[word] = true
-         end
-      end
-   end
-   return names
-end
-
 local passed = {}
 for n, job in ipairs(jobs) do
    for _, one in ipairs(chosen) do
@@ -116,7 +99,7 @@ for n, job in ipairs(jobs) do
    end
 end
 if whole then
-   local names = listed()
+   local names = sweep.listed(".")
    for name in pairs(names) do
       if not passed[name] then failures = failures + 1 print("NOT PASSED " .. name) end
    end

@@ -9,6 +9,7 @@
 -- self:kill_worker(j) → true           false: no worker came to its failpoint j
 -- self:missing() → index, name         of a failpoint of the driver at which it was not killed yet
 -- self:classes(into) → into            the names of its failpoints, as keys
+-- sweep.listed(root) → names, as keys   the failpoints that the README of host/base tells of
 -- Each raises an error that says what differs and keeps the folder.
 local M = {}
 
@@ -325,6 +326,22 @@ function sweep:classes(into)
    end
    for site in pairs(self.later) do into[site] = true end
    return into
+end
+
+--- The failpoints of the table in the README of host/base, written out ("`a.write:before :half`, `b…`"), as keys.
+function M.listed(root)
+   local names = {}
+   for cell in assert(read(root .. "/host/base/README.md")):gmatch("\n| (`[^|]-) |") do
+      local base
+      for text in cell:gmatch("`([^`]+)`") do
+         for word in text:gmatch("%S+") do
+            if word:sub(1, 1) == ":" then word = base .. word end
+            base = word:match("^(.-):")
+            names[word] = true
+         end
+      end
+   end
+   return names
 end
 
 return M
