@@ -64,7 +64,8 @@ end
 
 -- In a state folder of another name, wherever the rows tell of.
 local function rows(at, state, sql)
-   return h.lines(sh(at, ("sqlite3 -readonly %s/counting-1/journal.db %s"):format(state, h.quote(sql))))
+   return h.lines(sh(at, ("sqlite3 -readonly -cmd '.timeout 10000' %s/counting-1/journal.db %s"):format(state,
+      h.quote(sql))))
 end
 
 local function resumed(at, code, ...)
